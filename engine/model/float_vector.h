@@ -1,0 +1,23 @@
+// Small float tensors of a weight file (norms, biases, RoPE factors) as fp32 vectors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/model/gguf.h"
+
+namespace intactkv {
+
+// The values of one-dimensional tensor `name` with exactly `size` elements in F32, F16 or BF16;
+// exact. Errors, naming the tensor: kNotFound, kInvalidArgument (another shape or type).
+absl::StatusOr<std::vector<float>> ReadFloatVector(const GgufFile& file, const std::string& name,
+                                                   int64_t size);
+
+// IEEE 754 binary16 to binary32, exact, subnormals and NaN included.
+float HalfToFloat(uint16_t bits);
+// bfloat16 to binary32, exact.
+float Bfloat16ToFloat(uint16_t bits);
+
+}  // namespace intactkv
