@@ -1,0 +1,73 @@
+#include <algorithm>
+#include <string>
+
+#include "engine/base/status_macros.h"
+#include "server/request/request_limits.h"
+#include "server/request/validated_request.h"
+
+namespace intactkv {
+namespace {
+
+absl::StatusOr<std::vector<TokenId>> EncodePrompt(const ValidatedRequest::Fields& request,
+                                                  const TextCodec& codec) {
+  if (const auto* messages = std::get_if<std::vector<ChatMessage>>(&request.prompt)) {
+    return codec.EncodeChat(*messages, /*add_generation_prompt=*/true);
+  }
+  if (const auto* text = std::get_if<std::string>(&request.prompt)) return codec.Encode(*text);
+  return std::get<std::vector<TokenId>>(request.prompt);
+}
+
+// How many tokens may be generated after `prompt_tokens`, all in 64 bits.
+RequestOr<int32_t> MaxNewTokens(const ValidatedRequest::Fields& request, int64_t prompt_tokens,
+                                int64_t context) {
+  const int64_t left = context - prompt_tokens;
+  if (left < 1) {
+    return ContextLengthExceeded(request.prompt_param, prompt_tokens,
+                                 request.max_tokens.value_or(1), context);
+  }
+  if (request.max_tokens.has_value()) {
+    if (*request.max_tokens > left) {
+      return ContextLengthExceeded(request.max_tokens_param, prompt_tokens, *request.max_tokens,
+                                   context);
+    }
+    return static_cast<int32_t>(*request.max_tokens);
+  }
+  const bool chat = std::holds_alternative<std::vector<ChatMessage>>(request.prompt);
+  return static_cast<int32_t>(chat ? left : std::min<int64_t>(left, kDefaultCompletionTokens));
+}
+
+}  // namespace
+
+RequestOr<GenerationRequest> BuildGeneration(const ValidatedRequest& request,
+                                             const TextCodec& codec, const ServedModel& model,
+                                             absl::Time deadline) {
+  absl::StatusOr<std::vector<TokenId>> prompt = EncodePrompt(*request, codec);
+  if (!prompt.ok()) {
+    RequestError error = ErrorFromStatus(prompt.status());
+    error.param = request->prompt_param;
+    return error;
+  }
+  if (prompt->empty()) return InvalidValue(request->prompt_param, "gives no tokens.");
+  const auto prompt_tokens = static_cast<int64_t>(prompt->size());
+  RequestOr<int32_t> max_new = MaxNewTokens(*request, prompt_tokens, model.max_model_len);
+  if (!max_new.ok()) return max_new.error();
+  if (request->min_tokens > *max_new) {
+    return InvalidValue("min_tokens", "exceeds the " + std::to_string(*max_new) +
+                                          " tokens that will be generated.");
+  }
+  GenerationRequest generation;
+  generation.prompt = std::move(*prompt);
+  generation.max_new_tokens = *max_new;
+  generation.min_new_tokens = static_cast<int32_t>(request->min_tokens);
+  generation.ignore_eos = request->ignore_eos;
+  generation.stop_token_ids = codec.end_ids();
+  generation.stop_token_ids.insert(generation.stop_token_ids.end(), request->stop_token_ids.begin(),
+                                   request->stop_token_ids.end());
+  generation.sampling = request->sampling;
+  generation.n = request->n;
+  generation.cache_salt = request->cache_salt;
+  generation.deadline = deadline;
+  return generation;
+}
+
+}  // namespace intactkv

@@ -1,0 +1,22 @@
+// Every limit of a request's fields, in one place; the validator, the JSON parser and their tests
+// name them from here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace intactkv {
+
+inline constexpr int32_t kMaxChoices = 8;
+inline constexpr size_t kMaxMessages = 1024;
+inline constexpr size_t kMaxStopStrings = 4;
+inline constexpr size_t kMaxStopBytes = 256;
+inline constexpr size_t kMaxStopTokenIds = 64;
+inline constexpr size_t kMaxStringBytes = size_t{2} << 20;  // one message, one prompt
+inline constexpr size_t kMaxSaltBytes = 256;
+inline constexpr double kMaxTemperature = 2.0;
+inline constexpr double kGreedyBelow = 0.01;  // a lower temperature is greedy
+inline constexpr int64_t kMaxTopLogprobs = 20;
+inline constexpr int32_t kDefaultCompletionTokens = 16;  // when a raw prompt names no max_tokens
+
+}  // namespace intactkv
