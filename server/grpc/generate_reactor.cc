@@ -1,0 +1,158 @@
+#include "server/grpc/generate_reactor.h"
+
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "engine/base/rng.h"
+
+namespace intactkv {
+namespace {
+
+// As for REST: a reader without progress for this long loses its request.
+constexpr std::chrono::seconds kStallLimit{30};
+
+absl::Time DeadlineOf(const grpc::CallbackServerContext& call) {
+  const std::chrono::system_clock::time_point at = call.deadline();
+  // No deadline arrives as a moment in the far future, which absl::FromChrono turns into a finite
+  // one.
+  if (at == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
+  return absl::FromChrono(at);
+}
+
+std::string NewId() {
+  static std::atomic<uint64_t> counter{0};
+  const auto now =
+      static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string id = "gen-";
+  uint64_t bits = RandomBits(now, counter.fetch_add(1));
+  for (int i = 0; i < 16; ++i, bits >>= 4) id += kHex[bits & 15];
+  return id;
+}
+
+}  // namespace
+
+GenerateReactor* GenerateReactor::Create(const ServerContext& server, PostFn post,
+                                         grpc::CallbackServerContext* call,
+                                         const v1::GenerateRequest& request) {
+  auto reactor = std::shared_ptr<GenerateReactor>(new GenerateReactor(std::move(post), call));
+  reactor->self_ = reactor;
+  if (std::optional<RequestError> error = reactor->Begin(server, call, request)) {
+    reactor->post_(
+        [self = reactor, status = FailCall(*call, *error)] { self->FinishOnce(status); });
+  }
+  return reactor.get();
+}
+
+std::optional<RequestError> GenerateReactor::Begin(const ServerContext& server,
+                                                   grpc::CallbackServerContext* call,
+                                                   const v1::GenerateRequest& request) {
+  if (std::optional<RequestError> not_ready = server.NotReady()) return not_ready;
+  const ServingParts& parts = *server.parts();
+  codec_ = parts.codec;
+  RequestOr<ValidatedRequest> valid = ValidateRequest(ToRawRequest(request), parts.model);
+  if (!valid.ok()) return valid.error();
+  RequestOr<GenerationRequest> generation =
+      BuildGeneration(*valid, *codec_, parts.model, DeadlineOf(*call));
+  if (!generation.ok()) return generation.error();
+  request_ = *valid;
+  identity_ = {NewId(), absl::ToUnixSeconds(absl::Now()), parts.model.name};
+  if ((*request_)->return_token_ids) {
+    for (const TokenId id : generation->prompt) prompt_ids_.push_back(id.value);
+  }
+  std::weak_ptr<GenerateReactor> weak = weak_from_this();
+  auto on_ready = [weak] {
+    if (const std::shared_ptr<GenerateReactor> self = weak.lock()) self->Pump();
+  };
+  RequestOr<std::shared_ptr<CompletionStream>> stream = CompletionStream::Start(
+      {parts.engine, codec_, post_, on_ready}, *request_, std::move(generation).value());
+  if (!stream.ok()) return stream.error();
+  // The first on_ready may already be queued: hand the stream over on the same queue's side of the
+  // fence.
+  post_([self = shared_from_this(), started = *stream] {
+    self->stream_ = started;
+    if (self->finished_ || self->last_status_.has_value()) started->Cancel();
+    self->Pump();
+  });
+  return std::nullopt;
+}
+
+void GenerateReactor::Pump() {
+  if (stream_ == nullptr || finished_ || writing_) return;
+  if (pending_.empty() && !last_status_.has_value()) {
+    CompletionUpdate update = stream_->Take();
+    for (const ChoiceDelta& delta : update.deltas)
+      pending_.push_back(ToResponse(identity_, delta, *codec_, *request_));
+    if (update.done && update.error.has_value()) {
+      last_status_ = FailCall(*call_, *update.error);
+    } else if (update.done) {
+      pending_.push_back(ToUsageResponse(identity_, update.usage));
+      last_status_ = grpc::Status::OK;
+    }
+  }
+  WriteNext();
+}
+
+void GenerateReactor::WriteNext() {
+  if (pending_.empty()) {
+    if (last_status_.has_value()) FinishOnce(*last_status_);
+    return;
+  }
+  for (const int32_t id : std::exchange(prompt_ids_, {})) pending_.front().add_prompt_token_ids(id);
+  writing_ = true;
+  std::weak_ptr<GenerateReactor> weak = weak_from_this();
+  stall_.emplace();
+  stall_->Set(std::chrono::system_clock::now() + kStallLimit, [weak](bool expired) {
+    const std::shared_ptr<GenerateReactor> self = expired ? weak.lock() : nullptr;
+    if (self == nullptr) return;
+    self->post_([self] {
+      self->Abandon({grpc::StatusCode::CANCELLED, "the reader made no progress for 30 s"});
+    });
+  });
+  StartWrite(&pending_.front());
+}
+
+void GenerateReactor::OnWriteDone(bool ok) {
+  post_([self = shared_from_this(), ok] {
+    self->stall_.reset();
+    self->writing_ = false;
+    if (!self->pending_.empty()) self->pending_.pop_front();
+    if (!ok) {
+      self->Abandon(grpc::Status::CANCELLED);
+      return;
+    }
+    self->Pump();
+  });
+}
+
+void GenerateReactor::OnCancel() {
+  post_([self = shared_from_this()] { self->Abandon(grpc::Status::CANCELLED); });
+}
+
+void GenerateReactor::Abandon(grpc::Status status) {
+  if (finished_) return;
+  if (stream_ != nullptr) stream_->Cancel();
+  if (!last_status_.has_value()) last_status_ = std::move(status);
+  while (pending_.size() > (writing_ ? 1u : 0u)) pending_.pop_back();
+  if (!writing_) FinishOnce(*last_status_);
+}
+
+void GenerateReactor::FinishOnce(const grpc::Status& status) {
+  if (finished_) return;
+  finished_ = true;
+  Finish(status);
+}
+
+void GenerateReactor::OnDone() {
+  // The stream is destroyed where it lives: on the call's own queue.
+  post_([self = std::move(self_)] {
+    self->stall_.reset();
+    self->stream_.reset();
+  });
+}
+
+}  // namespace intactkv

@@ -1,0 +1,62 @@
+// One Generate call: writes what its CompletionStream has, one message at a time, and ends the
+// sequence when the client leaves.
+#pragma once
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "intactkv/v1/intactkv.grpc.pb.h"
+#include "server/grpc/proto_convert.h"
+#include "server/request/completion_stream.h"
+#include "server/request/server_context.h"
+
+namespace intactkv {
+
+// Owns itself from Create to OnDone. gRPC's callbacks come on its threads and only post; everything
+// else runs on `post`, one closure at a time, so there is no lock.
+class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateResponse>,
+                              public std::enable_shared_from_this<GenerateReactor> {
+ public:
+  // Validates, encodes and submits; on error the call is finished with its status. Returns the
+  // reactor for gRPC.
+  static GenerateReactor* Create(const ServerContext& server, PostFn post,
+                                 grpc::CallbackServerContext* call,
+                                 const v1::GenerateRequest& request);
+
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  GenerateReactor(PostFn post, grpc::CallbackServerContext* call)
+      : post_(std::move(post)), call_(call) {}
+  std::optional<RequestError> Begin(const ServerContext& server, grpc::CallbackServerContext* call,
+                                    const v1::GenerateRequest& request);
+  void Pump();
+  void WriteNext();
+  void Abandon(
+      grpc::Status status);  // the client left or stalls: cancel, then finish once no write is out
+  void FinishOnce(const grpc::Status& status);
+
+  PostFn post_;
+  grpc::CallbackServerContext* call_;      // gRPC's; valid until OnDone
+  std::shared_ptr<GenerateReactor> self_;  // released by OnDone
+  const TextCodec* codec_ = nullptr;
+  GrpcStreamIdentity identity_;
+  std::optional<ValidatedRequest> request_;
+  std::vector<int32_t> prompt_ids_;  // still to be sent; with return_token_ids
+  std::shared_ptr<CompletionStream> stream_;
+  std::deque<v1::GenerateResponse> pending_;
+  bool writing_ = false;
+  bool finished_ = false;
+  std::optional<grpc::Status> last_status_;  // set when the stream is done: sent after `pending_`
+  std::optional<grpc::Alarm>
+      stall_;  // a new one per write: an alarm must not be set again before its closure ran
+};
+
+}  // namespace intactkv

@@ -1,0 +1,128 @@
+#include "server/grpc/grpc_server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "server/grpc/generate_reactor.h"
+
+namespace intactkv {
+namespace {
+
+// Limits of the wire; the request's own limits are the validator's.
+constexpr int kMaxMessageBytes = 4 << 20;
+constexpr int kMaxConcurrentStreams = 100;
+constexpr int kMaxMetadataBytes = 16 << 10;
+constexpr int kMaxPingStrikes = 2;
+constexpr int kMaxConnectionAgeMs = 3'600'000;
+constexpr char kServiceName[] = "intactkv.v1.IntactKV";
+
+class Service final : public v1::IntactKV::CallbackService {
+ public:
+  Service(GrpcServerOptions options, const ServerContext* context,
+          std::function<PostFn()> make_post)
+      : options_(std::move(options)), context_(context), make_post_(std::move(make_post)) {}
+
+  grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(
+      grpc::CallbackServerContext* call, const v1::GenerateRequest* request) override {
+    return GenerateReactor::Create(*context_, make_post_(), call, *request);
+  }
+
+  grpc::ServerUnaryReactor* GetModelInfo(grpc::CallbackServerContext* call,
+                                         const v1::GetModelInfoRequest* request,
+                                         v1::ModelInfo* info) override {
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    const ServingParts* parts = context_->parts();
+    if (parts == nullptr) {
+      reactor->Finish(FailCall(*call, LoadingError()));
+      return reactor;
+    }
+    if (request->has_model() && request->model() != parts->model.name) {
+      reactor->Finish(FailCall(*call, ModelNotFound()));
+      return reactor;
+    }
+    info->set_id(parts->model.name);
+    info->set_created(parts->model.created_unix_seconds);
+    info->set_max_model_len(parts->model.max_model_len);
+    info->set_vocab_size(parts->model.vocab_size);
+    info->set_weights(options_.weights);
+    info->set_kv(options_.kv);
+    info->set_server_version(options_.server_version);
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+ private:
+  const GrpcServerOptions options_;
+  const ServerContext* const context_;
+  const std::function<PostFn()> make_post_;
+};
+
+class GrpcServerImpl final : public GrpcServer {
+ public:
+  GrpcServerImpl(const GrpcServerOptions& options, const ServerContext* context,
+                 std::function<PostFn()> make_post)
+      : service_(options, context, std::move(make_post)) {}
+  ~GrpcServerImpl() override { Stop(absl::Now()); }
+
+  absl::Status Listen(const GrpcServerOptions& options) {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    const std::string address = options.host + ":" + std::to_string(options.port);
+    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(&service_);
+    builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxConcurrentStreams);
+    builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, kMaxPingStrikes);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kMaxConnectionAgeMs);
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
+                               0);  // a taken port is an error, not a silent share
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0) {
+      return Unavailable(
+          "can't listen on " + address +
+          " (gRPC): is another server running there? Use --grpc-port 0 for a free port");
+    }
+    SetServing(false);
+    return absl::OkStatus();
+  }
+
+  int port() const override { return port_; }
+
+  void SetServing(bool serving) override {
+    if (server_ == nullptr) return;
+    grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
+    health->SetServingStatus(serving);
+    health->SetServingStatus(kServiceName, serving);
+  }
+
+  void Stop(absl::Time deadline) override {
+    if (server_ == nullptr) return;
+    SetServing(false);
+    server_->Shutdown(absl::ToChronoTime(deadline));
+    server_->Wait();
+    server_.reset();
+  }
+
+ private:
+  Service service_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
+                                                              const ServerContext* context,
+                                                              std::function<PostFn()> make_post) {
+  auto server = std::make_unique<GrpcServerImpl>(options, context, std::move(make_post));
+  RETURN_IF_ERROR(server->Listen(options));
+  return std::unique_ptr<GrpcServer>(std::move(server));
+}
+
+}  // namespace intactkv

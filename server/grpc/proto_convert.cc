@@ -1,0 +1,107 @@
+#include "server/grpc/proto_convert.h"
+
+#include <optional>
+
+namespace intactkv {
+namespace {
+
+// A proto string must be UTF-8: the bytes of a single token may be half a character.
+std::string ShowableToken(const TextCodec& codec, TokenId token) {
+  if (codec.IsSpecial(token)) return codec.TokenBytes(token);
+  const std::unique_ptr<StreamDecoder> decoder = codec.NewStreamDecoder();
+  std::string text = decoder->Feed(token);
+  return text + decoder->Flush();
+}
+
+// Below the smallest float a client can use: -inf is not a number that JSON users of this API
+// expect either.
+double Floor(float logprob) { return logprob < -9999.0f ? -9999.0 : static_cast<double>(logprob); }
+
+void FillLogprob(const TextCodec& codec, const SampledToken& token, v1::TokenLogprob* out) {
+  out->set_token(ShowableToken(codec, token.token));
+  out->set_token_id(token.token.value);
+  out->set_logprob(Floor(token.logprob));
+  out->set_token_bytes(codec.TokenBytes(token.token));
+  for (const TokenLogprob& top : token.top) {
+    v1::TopLogprob* entry = out->add_top_logprobs();
+    entry->set_token(ShowableToken(codec, top.token));
+    entry->set_token_id(top.token.value);
+    entry->set_logprob(Floor(top.logprob));
+    entry->set_token_bytes(codec.TokenBytes(top.token));
+  }
+}
+
+v1::GenerateResponse Start(const GrpcStreamIdentity& identity) {
+  v1::GenerateResponse out;
+  out.set_id(identity.id);
+  out.set_created(identity.created);
+  out.set_model(identity.model);
+  return out;
+}
+
+}  // namespace
+
+RawRequest ToRawRequest(const v1::GenerateRequest& in) {
+  RawRequest out;
+  out.endpoint = Endpoint::kGenerate;
+  if (in.has_model()) out.model = in.model();
+  if (in.messages_size() > 0) {
+    out.messages.emplace();
+    for (const v1::ChatMessage& message : in.messages())
+      out.messages->push_back({message.role(), message.content()});
+  }
+  if (in.has_prompt()) out.prompt = in.prompt();
+  if (in.has_token_ids())
+    out.token_ids.emplace(in.token_ids().ids().begin(), in.token_ids().ids().end());
+  if (in.has_max_tokens()) out.max_tokens = in.max_tokens();
+  if (in.has_max_completion_tokens()) out.max_completion_tokens = in.max_completion_tokens();
+  if (in.has_min_tokens()) out.min_tokens = in.min_tokens();
+  if (in.has_temperature()) out.temperature = in.temperature();
+  if (in.has_top_k()) out.top_k = in.top_k();
+  if (in.has_top_p()) out.top_p = in.top_p();
+  if (in.has_min_p()) out.min_p = in.min_p();
+  if (in.has_seed()) out.seed = in.seed();
+  if (in.has_n()) out.n = in.n();
+  if (in.stop_size() > 0) out.stop.emplace(in.stop().begin(), in.stop().end());
+  if (in.stop_token_ids_size() > 0)
+    out.stop_token_ids.emplace(in.stop_token_ids().begin(), in.stop_token_ids().end());
+  if (in.has_ignore_eos()) out.ignore_eos = in.ignore_eos();
+  if (in.has_logprobs()) out.logprobs = in.logprobs();
+  if (in.has_top_logprobs()) out.top_logprobs = in.top_logprobs();
+  if (in.has_return_token_ids()) out.return_token_ids = in.return_token_ids();
+  if (in.has_cache_salt()) out.cache_salt = in.cache_salt();
+  return out;
+}
+
+v1::GenerateResponse ToResponse(const GrpcStreamIdentity& identity, const ChoiceDelta& delta,
+                                const TextCodec& codec, const ValidatedRequest& request) {
+  v1::GenerateResponse out = Start(identity);
+  out.set_index(delta.choice);
+  out.set_text(delta.text);
+  for (const SampledToken& token : delta.tokens) {
+    if (request->return_token_ids) out.add_token_ids(token.token.value);
+    if (request->sampling.num_logprobs >= 0) FillLogprob(codec, token, out.add_logprobs());
+  }
+  if (delta.finish == FinishReason::kStop) out.set_finish_reason("stop");
+  if (delta.finish == FinishReason::kLength) out.set_finish_reason("length");
+  return out;
+}
+
+v1::GenerateResponse ToUsageResponse(const GrpcStreamIdentity& identity,
+                                     const RequestUsage& usage) {
+  v1::GenerateResponse out = Start(identity);
+  v1::Usage* to = out.mutable_usage();
+  to->set_prompt_tokens(usage.prompt_tokens);
+  to->set_completion_tokens(usage.completion_tokens);
+  to->set_total_tokens(usage.prompt_tokens + usage.completion_tokens);
+  to->mutable_prompt_tokens_details()->set_cached_tokens(usage.cached_tokens);
+  return out;
+}
+
+grpc::Status FailCall(grpc::CallbackServerContext& call, const RequestError& error) {
+  if (!error.code.empty()) call.AddTrailingMetadata("intactkv-error-code", error.code);
+  if (!error.param.empty()) call.AddTrailingMetadata("intactkv-error-param", error.param);
+  return {static_cast<grpc::StatusCode>(StatusCodeOf(error)), error.message};
+}
+
+}  // namespace intactkv
