@@ -102,9 +102,17 @@ def check_code(root, table):
     return problems
 
 
+def folder_of_target(target, table):
+    """"kernels_cpu" and its part "kernels_cpu_avx2" -> "kernels/cpu", or None."""
+    for folder in table:
+        name = folder.replace("/", "_", 1)
+        if target == name or target.startswith(name + "_"):
+            return folder
+    return None
+
+
 def check_links(root, table):
     """The DEPS of intactkv_layer() are arrows too."""
-    by_target = {folder.replace("/", "_", 1): folder for folder in table}
     problems = []
     for folder, allowed in table.items():
         path = root / folder / "CMakeLists.txt"
@@ -114,7 +122,7 @@ def check_links(root, table):
             for target in LINK.findall(line.split("#")[0]):
                 if target in NOT_FOLDERS:
                     continue
-                to = by_target.get(target)
+                to = folder_of_target(target, table)
                 if to is None:
                     problems.append(f"{folder}/CMakeLists.txt:{number}: intactkv::{target} is no folder of the table")
                 elif to != folder and to not in allowed:
