@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Runs the long forms (label `long`) and records commit, duration and counts under docs/long/.
+#
+#   bash scripts/long.sh [ctest arguments]
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+
+bash scripts/install-deps.sh
+bash scripts/fetch-model.sh >/dev/null
+bash tests/integration/make-venv.sh
+cmake --preset release >/dev/null
+cmake --build build/release
+
+commit=$(git rev-parse --short=12 HEAD)
+[ -z "$(git status --porcelain)" ] || commit=$commit-dirty
+results=$root/build/release/long-results.xml
+log=docs/long/$(date -u +%Y-%m-%d)-$commit.log
+mkdir -p docs/long
+rm -f "$results"
+status=0
+started=$SECONDS
+ctest --test-dir build/release -L '^long$' --output-on-failure --output-junit "$results" "$@" || status=$?
+{
+  echo "commit:   $commit"
+  echo "date:     $(date -u +%Y-%m-%dT%H:%MZ)"
+  echo "machine:  $(nproc) x $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)"
+  echo "compiler: $(sed -n 's/^CMAKE_CXX_COMPILER:[^=]*=//p' build/release/CMakeCache.txt | xargs -I{} {} --version | head -n 1)"
+  echo "duration: $((SECONDS - started)) s"
+} >"$log"
+counted=0
+python3 scripts/count_tests.py --each "$results" | tee -a "$log" || counted=$?
+[ "$counted" = 0 ] || status=1
+echo "long: recorded in $log" >&2
+exit "$status"

@@ -1,0 +1,78 @@
+"""Runs clang-tidy-19 over the sources of a build tree's compile_commands.json, two at a time.
+
+    python3 tests/tidy/run_clang_tidy.py BUILD_DIR [PATH-PART...]
+
+Generated files are left out. What passed is remembered under the cache directory by a hash of all that clang-tidy reads
+(the preprocessed text with its comments, the options, the checks), so a second run looks only at what changed.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TIDY = "clang-tidy-19"
+CHECKED = ("engine/", "kernels/", "server/")
+
+
+def sources(build_dir, parts):
+    """[(path from the root, compile command as a list, its folder)]"""
+    found = []
+    for entry in json.loads((build_dir / "compile_commands.json").read_text()):
+        path = pathlib.Path(entry["file"])
+        name = os.path.relpath(path, ROOT)
+        if name.startswith(CHECKED) and (not parts or any(part in name for part in parts)):
+            found.append((name, shlex.split(entry["command"]), entry["directory"]))
+    return sorted(found)
+
+
+def key_of(name, command, directory):
+    """A hash of everything that decides clang-tidy's answer, or None when the file does not preprocess."""
+    if "ccache" in command[0]:
+        command = command[1:]
+    without_output = [a for i, a in enumerate(command) if a != "-o" and (i == 0 or command[i - 1] != "-o") and a != "-c"]
+    text = subprocess.run([*without_output, "-E", "-C", "-P"], cwd=directory, capture_output=True)
+    if text.returncode != 0:
+        return None
+    digest = hashlib.sha256((ROOT / ".clang-tidy").read_bytes())
+    flags = [a.replace(str(ROOT), "") for a in without_output if a.startswith(("-f", "-m", "-D", "-std", "-W"))]
+    digest.update("\0".join([name, *flags]).encode())
+    digest.update(text.stdout)
+    return digest.hexdigest()
+
+
+def check(build_dir, cache, source):
+    """(name, was remembered, findings)"""
+    name, command, directory = source
+    key = key_of(name, command, directory)
+    if key and (cache / key).exists():
+        return name, True, ""
+    done = subprocess.run([TIDY, "-p", build_dir, "--quiet", ROOT / name], capture_output=True, text=True)
+    if done.returncode == 0 and key:
+        (cache / key).touch()
+    return name, False, "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def main():
+    build_dir = pathlib.Path(sys.argv[1]).resolve()
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "intactkv" / "clang-tidy"
+    cache.mkdir(parents=True, exist_ok=True)
+    found = sources(build_dir, sys.argv[2:])
+    bad = remembered = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        for name, was_remembered, findings in pool.map(lambda source: check(build_dir, cache, source), found):
+            remembered += was_remembered
+            if findings:
+                bad += 1
+                print(f"--- {name}\n{findings}", flush=True)
+    print(f"clang-tidy: {len(found)} files, {remembered} unchanged since they passed, {bad} with findings")
+    return 1 if bad or not found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
