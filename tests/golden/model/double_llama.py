@@ -66,6 +66,7 @@ class PlainLlama:
             h = self.norm(x, prefix + "post_attention_layernorm.weight")
             gate = self.linear(h, prefix + "mlp.gate_proj.weight")
             up = self.linear(h, prefix + "mlp.up_proj.weight")
-            x = x + self.linear(torch.nn.functional.silu(gate) * up, prefix + "mlp.down_proj.weight")
+            gated = torch.nn.functional.silu(gate) * up
+            x = x + self.linear(gated, prefix + "mlp.down_proj.weight")
         x = self.norm(x[first:], "model.norm.weight")
         return self.linear(x, "model.embed_tokens.weight")
