@@ -33,6 +33,7 @@ std::string PadLeft(const std::string& text, size_t width) {
 
 std::string FormatMemoryPlan(const MemoryPlan& plan) {
   std::vector<Row> rows = {
+      {"process", plan.process_bytes, "code, libraries, tokenizer"},
       {"weights", plan.weights_bytes, ""},
       {"pinned pages", plan.pinned.bytes(), Pages(plan.pinned)},
       {"stored pages", plan.stored.bytes(), Pages(plan.stored)},

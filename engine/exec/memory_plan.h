@@ -16,6 +16,7 @@ struct PagePlan {
 // Plain values, in bytes. The caller fills them from the pools, the model and the context, so that
 // the plan is what was reserved, not an estimate.
 struct MemoryPlan {
+  int64_t process_bytes = 0;  // code, libraries, tokenizer: what is resident before the parts below
   int64_t weights_bytes = 0;
   PagePlan pinned;  // the pin budget
   PagePlan stored;
@@ -25,7 +26,7 @@ struct MemoryPlan {
   int64_t runtime_pin_weights_bytes = 0;
 
   int64_t total_bytes() const {
-    return weights_bytes + pinned.bytes() + stored.bytes() + hot.bytes() + scratch_bytes +
+    return process_bytes + weights_bytes + pinned.bytes() + stored.bytes() + hot.bytes() + scratch_bytes +
            runtime_pin_weights_bytes;
   }
 };

@@ -77,8 +77,7 @@ PagePlan PlanOf(const KvPool* pool) {
 
 }  // namespace
 
-// Keeps the full-precision weights while prefixes are built, so that several prompts cost one load.
-// Engine thread only.
+// Makes the executors that build prefixes. Engine thread only.
 class ServingStack::FullPrecision {
  public:
   FullPrecision(ServingStack& stack, const ServerConfig& config, StackHooks hooks)
@@ -258,6 +257,10 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
   plan_.hot = PlanOf(hot_.get());
   plan_.scratch_bytes = executor->scratch_bytes();
   plan_.process_bytes = process_bytes_;
+  if (config.runtime_pins) {
+    for (const GgufTensor& tensor : file_->tensors())
+      plan_.runtime_pin_weights_bytes += tensor.num_elements() * int64_t{4};
+  }
 
   EngineCoreOptions core;
   core.model_identity = ModelIdentity(*file_, model_);
