@@ -20,7 +20,9 @@ std::string_view IsaName(Isa isa) {
 }
 
 Isa HostIsa() {
-#if defined(__x86_64__)
+#if defined(INTACTKV_EMULATE_AVX512)
+  return Isa::kAvx512;  // a test build that computes AVX-512 kernels by other instructions
+#elif defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("f16c");
@@ -28,9 +30,10 @@ Isa HostIsa() {
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
   if (avx512) return Isa::kAvx512;
-  if (avx2) return Isa::kAvx2;
-#endif
+  return avx2 ? Isa::kAvx2 : Isa::kScalar;
+#else
   return Isa::kScalar;
+#endif
 }
 
 absl::StatusOr<Isa> SelectIsa() {
