@@ -47,5 +47,25 @@ namespace {
 #endif
 }
 
+[[gnu::always_inline]] inline __m512 ToFloat(__m512i x) {
+#if defined(INTACTKV_EMULATE_AVX512)
+  return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_cvtepi32_ps(_mm512_castsi512_si256(x))),
+                            _mm256_cvtepi32_ps(_mm512_extracti64x4_epi64(x, 1)), 1);
+#else
+  return _mm512_cvtepi32_ps(x);
+#endif
+}
+
+// Writes the first `count` of 16 lanes; count in [0, 16).
+[[gnu::always_inline]] inline void StoreFirst(float* out, __m512 lanes, int count) {
+#if defined(INTACTKV_EMULATE_AVX512)
+  alignas(64) float all[16];
+  _mm512_store_ps(all, lanes);
+  for (int i = 0; i < count; ++i) out[i] = all[i];
+#else
+  _mm512_mask_storeu_ps(out, static_cast<__mmask16>((1u << count) - 1u), lanes);
+#endif
+}
+
 }  // namespace
 }  // namespace intactkv

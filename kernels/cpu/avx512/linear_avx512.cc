@@ -11,8 +11,11 @@ constexpr int kTile = 16;
 
 // Writes the outputs of one tile that exist. `valid` >= 1.
 inline void StoreTile(float* out, __m512 y, int valid) {
-  const unsigned mask = valid >= kTile ? 0xffffu : (1u << valid) - 1u;
-  _mm512_mask_storeu_ps(out, static_cast<__mmask16>(mask), y);
+  if (valid >= kTile) {
+    _mm512_storeu_ps(out, y);
+  } else {
+    StoreFirst(out, y, valid);
+  }
 }
 
 template <int kRows, int kTiles>
@@ -108,7 +111,7 @@ void IntBlock(const IntLinearArgs& a, int row, int tile) {
       for (int m = 0; m < kRows; ++m) {
         const __m512 product =
             _mm512_mul_ps(scale, _mm512_set1_ps(a.x.scale[(row + m) * groups + g]));
-        y[m][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[m][t]), product, y[m][t]);
+        y[m][t] = _mm512_fmadd_ps(ToFloat(dots[m][t]), product, y[m][t]);
       }
       if constexpr (kMinimum) {
         const __m512 minimum = LoadHalf16(a.minima + w);

@@ -1,0 +1,16 @@
+// The CPU backend.
+#pragma once
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "kernels/api/backend.h"
+#include "kernels/cpu/isa.h"
+
+namespace intactkv {
+
+// num_threads >= 1, the caller included (kInvalidArgument); isa at most HostIsa()
+// (kInvalidArgument). Use SelectIsa() for the isa that INTACTKV_ISA asks for.
+absl::StatusOr<std::unique_ptr<Backend>> MakeCpuBackend(Isa isa, int num_threads);
+
+}  // namespace intactkv

@@ -1,0 +1,93 @@
+// Runs KvAttention over made-up sequences and keeps what it gave, for the attention tests.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/cpu/kv_attention.h"
+#include "kernels/cpu/kv_pool.h"
+#include "kernels/ref/attention.h"
+
+namespace intactkv {
+
+struct RigOptions {
+  Isa isa = Isa::kScalar;
+  int threads = 1;
+  int num_layers = 1;
+  int kv_heads = 1;
+  int group = 1;
+  int head_dim = 64;
+  KvFormat pinned = kKvF32;
+  KvFormat stored = kKvI8C;
+  std::vector<int> pinned_tokens = {0};  // c of each sequence
+  int max_tokens = 1200;                 // highest position + 1
+  int max_rows = 1200;
+  float query_std = 1.4f;  // with K of standard deviation 1 and scale 1/sqrt(D): that of the scores
+};
+
+// Instruction sets that this machine can run.
+std::vector<Isa> HostIsas();
+
+// K, V and q of a token depend on (sequence's seed, layer, position) only; sequences share the
+// pinned prefix. Memory that no row may read holds NaN. Thread-compatible.
+class AttentionRig {
+ public:
+  explicit AttentionRig(const RigOptions& options);
+
+  struct Part {
+    int sequence = 0;
+    int num_rows = 1;
+  };
+  // One step over all layers: the next num_rows tokens of each part, promotions included.
+  void Step(const std::vector<Part>& parts);
+  // The next tokens of sequence 0 in chunks.
+  void Run(const std::vector<int>& chunks);
+  // Rows first..first+num_rows-1 below c of a sequence, without appending; returns their output.
+  std::vector<float> Peek(int sequence, int first, int num_rows);
+
+  // [query heads * head_dim] of private token i; layer 0.
+  std::span<const float> Output(int sequence, int token) const;
+  int num_tokens(int sequence) const;
+  // Largest relative L2 error over the query heads of that row against double precision.
+  double Error(int sequence, int token) const;
+  double PeekError(int sequence, int position, std::span<const float> row) const;
+
+  // Multiplies what follows by `factor` for K and V of a sequence (infinity and NaN are allowed).
+  void ScaleKv(int sequence, float factor);
+  void ScaleQueries(float factor) { query_factor_ = factor; }
+  std::span<const SequenceHealth> health() const { return attention_->health(); }
+  KvAttention& attention() { return *attention_; }
+  CpuKvPool& pinned() { return *pinned_; }
+  CpuKvPool& stored() { return *stored_; }
+  const ContextOptions& context() const { return context_; }
+
+ private:
+  struct Sequence {
+    int pinned_tokens = 0;
+    int next = 0;  // private tokens so far
+    uint64_t seed = 0;
+    float kv_factor = 1.0f;
+    std::vector<std::vector<float>> outputs = {};
+  };
+  void FillPinned();
+  void FillRow(const Sequence& sequence, int layer, int position, size_t row);
+  void AddSequence(Batch& batch, const Part& part, std::vector<PageEntry>& stored) const;
+  PageEntry StoredEntry(int sequence, int page) const;
+  double RowError(const RefKv (&heads)[8], const Sequence& sequence, int position,
+                  std::span<const float> out) const;
+  void AppendPinned(int tokens, int head, RefKv& out) const;
+  float Value(uint64_t seed, int layer, int position, int index) const;
+
+  RigOptions options_;
+  ContextOptions context_;
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<CpuKvPool> pinned_, stored_, hot_;
+  std::unique_ptr<KvAttention> attention_;
+  std::vector<Sequence> sequences_;
+  int pages_per_sequence_ = 0;
+  float query_factor_ = 1.0f;
+  std::vector<float> k_, v_, q_, out_;
+};
+
+}  // namespace intactkv
