@@ -1,0 +1,84 @@
+"""A client that leaves, over either wire, gives its pages back; the others do not notice."""
+
+import unittest
+
+import clients
+import harness
+
+MESSAGES = [{"role": "user", "content": "Count upwards from one, in words."}]
+ENDLESS = {"temperature": 0.0, "max_tokens": 1500, "ignore_eos": True}  # some ten seconds at the best of speeds
+
+
+class CancelTest(unittest.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = harness.Server()
+        cls.addClassCleanup(cls.server.kill)
+
+    def assert_cancelled(self, leave):
+        """Runs `leave` (which starts, reads a little and goes) and checks that what it held is back."""
+        before = self.server.wait_idle()
+        leave()
+        after = self.server.wait_idle()
+        for name, pages in after["pages"].items():
+            self.assertEqual(pages["total"], before["pages"][name]["total"])
+            self.assertEqual(pages["free"] + pages["cached"] + pages["pinned"], pages["total"], name)
+            self.assertEqual(pages["pinned"], before["pages"][name]["pinned"])
+
+    def first_events(self, stream, count=4):
+        iterator = iter(stream)
+        return [next(iterator) for _ in range(count)]
+
+    def test_rest_stream_closed_by_its_client(self):
+        def leave():
+            with self.server.stream("/v1/chat/completions", messages=MESSAGES, **ENDLESS) as events:
+                self.first_events(events)
+                self.assertGreater(sum(pages["owned"] for pages in self.server.audit()["pages"].values()), 0)
+        self.assert_cancelled(leave)
+
+    def test_rest_whole_answer_given_up(self):
+        def leave():
+            connection = harness.http.client.HTTPConnection(self.server.http)
+            body = {"model": self.server.model_name(), "messages": MESSAGES, **ENDLESS}
+            connection.request("POST", "/v1/chat/completions", harness.json.dumps(body),
+                               {"Content-Type": "application/json"})
+            harness.wait_until(lambda: any(p["owned"] for p in self.server.audit()["pages"].values()), "it runs")
+            connection.close()
+        self.assert_cancelled(leave)
+
+    def test_grpc_stream_cancelled(self):
+        def leave():
+            with clients.GeneratedClient(self.server.grpc) as client:
+                call = client.generate(messages=MESSAGES, **ENDLESS)
+                self.first_events(call)
+                call.cancel()
+        self.assert_cancelled(leave)
+
+    def test_grpc_deadline_ends_the_sequence(self):
+        def leave():
+            with clients.GeneratedClient(self.server.grpc) as client:
+                with self.assertRaises(clients.grpc.RpcError) as caught:
+                    list(client.generate(timeout=1.0, messages=MESSAGES, **ENDLESS))
+                self.assertEqual(caught.exception.code(), clients.grpc.StatusCode.DEADLINE_EXCEEDED)
+        self.assert_cancelled(leave)
+
+    def test_others_do_not_notice(self):
+        question = {"messages": [{"role": "user", "content": "Name the capital of France."}], "temperature": 0,
+                    "max_tokens": 24, "return_token_ids": True}
+        want = self.server.chat(**question)["choices"][0]["token_ids"]
+
+        def leaving_client():
+            with self.server.stream("/v1/chat/completions", messages=MESSAGES, **ENDLESS) as events:
+                self.first_events(events, 3)
+
+        def staying_client():
+            return self.server.chat(**question)["choices"][0]["token_ids"]
+
+        results = harness.all_at_once([leaving_client, staying_client] * 4)
+        self.assertEqual(results[1::2], [want] * 4)
+        self.server.wait_idle()
+
+
+if __name__ == "__main__":
+    unittest.main()
