@@ -48,8 +48,9 @@ ReferencePosition RecordRow(std::span<const float> row, std::span<const TokenId>
   std::vector<int32_t> order(row.size());
   std::iota(order.begin(), order.end(), 0);
   const auto logit = [&](int32_t id) { return row[static_cast<size_t>(id)]; };
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int32_t a, int32_t b) { return logit(a) > logit(b); });
+  std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return logit(a) != logit(b) ? logit(a) > logit(b) : a < b;
+  });
   ReferencePosition position;
   position.greedy = TokenId(order[0]);
   position.margin = logit(order[0]) - logit(order[1]);
