@@ -1,0 +1,317 @@
+// What the engine thread does between and in steps.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/base/json_log.h"
+#include "engine/base/status_macros.h"
+#include "engine/core/engine_core.h"
+#include "engine/core/engine_metrics.h"
+
+namespace intactkv {
+namespace {
+
+constexpr absl::Duration kIdleWait = absl::Milliseconds(200);  // a push ends the wait at once
+
+const char* ReasonName(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kNone:
+      return "none";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
+    case FinishReason::kError:
+      return "error";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+void EngineCore::Loop() {
+  while (!stop_loop_) {
+    if (!Step()) (void)commands_.WaitNonEmpty(kIdleWait);
+  }
+}
+
+bool EngineCore::Step() {
+  bool worked = TakeCommands();
+  worked |= DropCancelled();
+  worked |= DropExpired();
+  worked |= AdvanceReplacement();
+  worked |= RunStep();
+  if (worked) PublishStats();
+  CheckDrained();
+  return worked || scheduler_.has_work();
+}
+
+bool EngineCore::TakeCommands() {
+  bool any = false;
+  while (std::optional<Command> command = commands_.TryPop()) {
+    any = true;
+    if (auto* submit = std::get_if<SubmitCommand>(&*command)) {
+      TakeSubmit(std::move(*submit));
+    } else {
+      std::get<ControlCommand> (*command)();
+      PublishStats();
+    }
+  }
+  return any;
+}
+
+void EngineCore::TakeSubmit(SubmitCommand command) {
+  const RequestId id(next_request_id_++);
+  LiveRequest& live = live_[id];
+  live.sink = std::move(command.sink);
+  live.control = std::move(command.control);
+  live.submitted = command.submitted;
+  live.last_token.resize(static_cast<size_t>(command.request.n));
+  RequestProgress progress;
+  progress.usage.prompt_tokens = static_cast<int32_t>(command.request.prompt.size());
+  const absl::Status status = Enqueue(id, std::move(command.request));
+  if (!status.ok()) Finish(id, status, progress);
+}
+
+absl::Status EngineCore::Enqueue(RequestId id, GenerationRequest request) {
+  NewRequest entry{.id = id, .request = std::move(request)};
+  ASSIGN_OR_RETURN(entry.anchor, MatchAndAnchor(entry.request, entry.pinned));
+  return scheduler_.Add(std::move(entry));
+}
+
+absl::StatusOr<BlockHash> EngineCore::MatchAndAnchor(const GenerationRequest& request,
+                                                     PinnedMatch& pinned) {
+  ASSIGN_OR_RETURN(pinned, pins_.Match(request.prompt, request.tenant));
+  return HashAnchor(
+      {.nonce = cache_nonce_,
+       .model_identity = options_.model_identity,
+       .epoch = epoch_,
+       .tenant = request.tenant,
+       .cache_salt = request.cache_salt,
+       .pinned_tokens = std::span(request.prompt).first(static_cast<size_t>(pinned.num_tokens))});
+}
+
+bool EngineCore::DropCancelled() {
+  if (!cancel_signal_->any.exchange(false)) return false;
+  std::vector<RequestId> ids;
+  for (const auto& [id, live] : live_) {
+    if (live.control->cancelled) ids.push_back(id);
+  }
+  for (const RequestId id : ids) Fail(id, Cancelled("cancelled by the client"));
+  return !ids.empty();
+}
+
+bool EngineCore::DropExpired() {
+  const std::vector<RequestId> ids = scheduler_.Expired(clock_.Now());
+  for (const RequestId id : ids) Fail(id, DeadlineExceeded("the request's deadline has passed"));
+  return !ids.empty();
+}
+
+void EngineCore::DropAll(const absl::Status& status) {
+  std::vector<RequestId> ids;
+  for (const auto& [id, live] : live_) ids.push_back(id);
+  for (const RequestId id : ids) Fail(id, status);
+}
+
+bool EngineCore::RunStep() {
+  const StepPlan plan = scheduler_.Schedule(++step_);
+  NoteAdmissions();
+  if (plan.empty()) {
+    if (!scheduler_.has_work() || replacement_) return false;
+    // Nothing is in flight that could make room later: waiting on would be spinning.
+    Fail(*scheduler_.Oldest(), ResourceExhausted("no KV blocks for the oldest request"));
+    return true;
+  }
+  absl::StatusOr<StepResult> result = executor_->Execute(plan);
+  ++stats_.steps;
+  Observe(stats_.batch_rows, static_cast<double>(plan.rows.size()));
+  if (!result.ok()) {
+    for (const RequestId id : scheduler_.AbandonStep()) {
+      Fail(id, Internal("step failed: " + std::string(ToStd(result.status().message()))));
+    }
+    return true;
+  }
+  Deliver(scheduler_.UpdateFromOutput(plan, *result));
+  return true;
+}
+
+void EngineCore::NoteAdmissions() {
+  if (scheduler_.newly_admitted().empty()) return;
+  const absl::Time now = clock_.Now();
+  for (const RequestId id : scheduler_.newly_admitted()) {
+    LiveRequest& live = live_.at(id);
+    live.admitted = now;
+    --num_queued_;
+    Observe(stats_.queue_seconds, absl::ToDoubleSeconds(now - live.submitted));
+  }
+}
+
+void EngineCore::Deliver(std::vector<RequestUpdate> updates) {
+  for (RequestUpdate& update : updates) {
+    LiveRequest& live = live_.at(update.id);
+    if (!update.events.empty()) {
+      NoteTokens(live, update.events);
+      live.sink->OnTokens(std::move(update.events));
+    }
+    if (!update.done) continue;
+    if (update.non_finite) ++stats_.non_finite_requests;
+    Finish(update.id,
+           update.non_finite ? Internal("the model produced a non-finite value") : absl::OkStatus(),
+           update.progress);
+  }
+}
+
+void EngineCore::NoteTokens(LiveRequest& live, const std::vector<TokenEvent>& events) {
+  const absl::Time now = clock_.Now();
+  if (!live.first_token) {
+    live.first_token = now;
+    Observe(stats_.ttft_seconds, absl::ToDoubleSeconds(now - live.submitted));
+  }
+  for (const TokenEvent& event : events) {
+    std::optional<absl::Time>& last = live.last_token[static_cast<size_t>(event.choice)];
+    if (last) {
+      Observe(stats_.itl_seconds, absl::ToDoubleSeconds(now - *last));
+      live.itl_sum += now - *last;
+      ++live.num_itl;
+    }
+    last = now;
+  }
+}
+
+void EngineCore::Fail(RequestId id, const absl::Status& status) {
+  const std::optional<RequestProgress> progress = scheduler_.Remove(id);
+  CHECK(progress) << "request " << id.value << " is not in the scheduler";
+  Finish(id, status, *progress);
+}
+
+void EngineCore::Finish(RequestId id, const absl::Status& status, const RequestProgress& progress) {
+  auto node = live_.extract(id);
+  CHECK(!node.empty()) << "request " << id.value << " finished twice";
+  LiveRequest& live = node.mapped();
+  const absl::Time now = clock_.Now();
+  if (!live.admitted) --num_queued_;
+  FinishInfo info;
+  info.status = status;
+  info.usage = progress.usage;
+  info.num_preemptions = progress.num_preemptions;
+  info.queue_time = live.admitted.value_or(now) - live.submitted;
+  info.first_token =
+      live.first_token ? *live.first_token - live.submitted : absl::InfiniteDuration();
+  const FinishReason reason = ReasonOf(status, progress.finish);
+  ++stats_.requests_finished[static_cast<size_t>(reason)];
+  stats_.prompt_tokens += info.usage.prompt_tokens;
+  stats_.generated_tokens += info.usage.completion_tokens;
+  stats_.cached_tokens += info.usage.cached_tokens;
+  stats_.pinned_tokens += info.usage.pinned_tokens;
+  Observe(stats_.e2e_seconds, absl::ToDoubleSeconds(now - live.submitted));
+  if (options_.log_requests) LogFinish(id, live, info, reason);
+  live.sink->OnFinish(info);
+}
+
+void EngineCore::LogFinish(RequestId id, const LiveRequest& live, const FinishInfo& info,
+                           FinishReason reason) const {
+  LogLine line("info", "request_done");
+  line.Add("id", id.value)
+      .Add("prompt_tokens", info.usage.prompt_tokens)
+      .Add("tokens", info.usage.completion_tokens)
+      .Add("cached_tokens", info.usage.cached_tokens)
+      .Add("pinned_tokens", info.usage.pinned_tokens)
+      .Add("preemptions", info.num_preemptions)
+      .Add("queue_seconds", absl::ToDoubleSeconds(info.queue_time))
+      .Add("reason", ReasonName(reason));
+  if (live.first_token) line.Add("ttft_seconds", absl::ToDoubleSeconds(info.first_token));
+  if (live.num_itl > 0) {
+    line.Add("itl_mean_seconds",
+             absl::ToDoubleSeconds(live.itl_sum) / static_cast<double>(live.num_itl));
+  }
+  if (!info.status.ok()) line.Add("status", absl::StatusCodeToString(info.status.code()));
+}
+
+void EngineCore::CheckDrained() {
+  std::vector<std::function<void()>> waiters;
+  {
+    absl::MutexLock lock(&door_);
+    if (!draining_) return;
+    const bool late = clock_.Now() >= drain_deadline_;
+    if (!late && (!live_.empty() || replacement_ || commands_.size() > 0)) return;
+    waiters = std::move(drain_waiters_);
+    drain_waiters_.clear();
+  }
+  if (waiters.empty() && live_.empty()) return;
+  TakeCommands();  // what came in before the door was shut
+  DropAll(Unavailable("the server is shutting down"));
+  PublishStats();
+  for (const auto& done : waiters) done();
+}
+
+std::array<PageCounts, kNumPageClasses> EngineCore::CountPages() const {
+  const auto count = [](const BlockPool& pool, int32_t cached, int32_t pinned) {
+    PageCounts counts;
+    counts.total = pool.num_blocks();
+    counts.free = pool.num_free();
+    counts.cached = cached;
+    counts.pinned = pinned;
+    counts.owned = counts.total - counts.free - cached - pinned;
+    return counts;
+  };
+  return {count(pins_.pool(), 0, pins_.num_pinned_blocks()),
+          count(stored_pool_, manager_.num_cached(), 0), count(hot_pool_, 0, 0)};
+}
+
+void EngineCore::PublishStats() {
+  const SchedulerCounters& counters = scheduler_.counters();
+  stats_.computed_tokens = counters.computed_tokens;
+  stats_.prefix_queries_tokens = counters.prefix_queries_tokens;
+  stats_.prefix_hit_tokens = counters.prefix_hit_tokens;
+  stats_.preemptions = counters.preemptions;
+  stats_.clamped_values = counters.clamped_values;
+  stats_.evicted_blocks = manager_.num_evicted();
+  stats_.running = scheduler_.num_running();
+  stats_.waiting = scheduler_.num_waiting();
+  stats_.pages = CountPages();
+  stats_.full_precision_weight_bytes = pins_.full_precision_bytes();
+  absl::MutexLock lock(&stats_mutex_);
+  published_ = stats_;
+  published_prefixes_ = pins_.List();
+}
+
+AuditReport EngineCore::AuditNow() const {
+  OwnershipAudit pinned(pins_.pool());
+  OwnershipAudit stored(stored_pool_);
+  OwnershipAudit hot(hot_pool_);
+  pins_.ClaimBlocks(pinned);
+  scheduler_.ClaimBlocks({pinned, stored, hot});
+  if (const PrefixCache* cache = manager_.prefix_cache()) {
+    for (const BlockId id : cache->Blocks()) stored.Claim(BlockOwner::kCache, id);
+  }
+  const OwnershipAudit* audits[] = {&pinned, &stored, &hot};
+  const char* const names[] = {"pinned", "stored", "hot"};
+  AuditReport report;
+  for (size_t i = 0; i < kNumPageClasses; ++i) {
+    const BlockCensus census = audits[i]->Finish();
+    report.pages[i] = {.total = census.total,
+                       .free = census.free,
+                       .owned = census.owned,
+                       .cached = census.cached,
+                       .pinned = census.pinned};
+    report.unaccounted[i] = census.unaccounted;
+    for (const std::string& problem : census.problems) {
+      report.problems.push_back(std::string(names[i]) + " " + problem);
+    }
+  }
+  const std::array<PageCounts, kNumPageClasses> counted = CountPages();
+  for (size_t i = 0; i < kNumPageClasses; ++i) {
+    const PageCounts& a = report.pages[i];
+    const PageCounts& b = counted[i];
+    if (a.free == b.free && a.owned == b.owned && a.cached == b.cached && a.pinned == b.pinned) {
+      continue;
+    }
+    report.problems.push_back(std::string(names[i]) + " counts differ from the running counts");
+  }
+  return report;
+}
+
+}  // namespace intactkv

@@ -1,0 +1,74 @@
+#include "engine/sched/plan_builder.h"
+
+#include "engine/base/check.h"
+
+namespace intactkv {
+namespace {
+
+void AppendEntries(const Sequence& sequence, int32_t num_stored, StepPlan& plan,
+                   PlanSequence& out) {
+  out.num_pinned_tokens = sequence.num_pinned();
+  out.pinned_begin = static_cast<int32_t>(plan.pinned_entries.size());
+  for (const BlockRef& ref : sequence.kv.pinned.blocks) {
+    plan.pinned_entries.emplace_back(PageClass::kPinned, ref.id().value);
+  }
+  out.stored_begin = static_cast<int32_t>(plan.stored_entries.size());
+  out.num_stored = num_stored;
+  for (int32_t i = 0; i < num_stored; ++i) {
+    const BlockRef& ref = sequence.kv.stored[static_cast<size_t>(i)];
+    plan.stored_entries.emplace_back(PageClass::kStored, ref.id().value);
+  }
+  out.hot_slot = sequence.kv.hot->id().value;
+}
+
+// Blocks that are full after this chunk and were not before; a prefix build also writes its last,
+// partial block.
+void AppendPromotions(const Sequence& sequence, int32_t num_rows, StepPlan& plan) {
+  const auto index = static_cast<int32_t>(plan.sequences.size()) - 1;
+  const int32_t before = sequence.num_computed - sequence.num_pinned();
+  const int32_t after = before + num_rows;
+  for (int32_t block = before / kPageTokens; block < after / kPageTokens; ++block) {
+    plan.promotions.push_back({.sequence = index, .block = block});
+  }
+  const bool at_end = num_rows == sequence.num_uncomputed();
+  if (sequence.group->build_prefix && at_end && after % kPageTokens != 0) {
+    plan.promotions.push_back(
+        {.sequence = index, .block = after / kPageTokens, .num_valid = after % kPageTokens});
+  }
+}
+
+SampleRow MakeSampleRow(const Sequence& sequence) {
+  const GenerationRequest& request = sequence.group->request;
+  SampleRow row;
+  row.params = request.sampling;
+  row.params.seed += static_cast<uint64_t>(sequence.choice);
+  row.output_index = sequence.num_generated();
+  if (row.output_index < request.min_new_tokens) row.forbidden = request.stop_token_ids;
+  return row;
+}
+
+}  // namespace
+
+void AppendChunk(const Sequence& sequence, int32_t num_rows, StepPlan& plan) {
+  CHECK_GE(num_rows, 1);
+  CHECK_LE(num_rows, sequence.num_uncomputed());
+  const int32_t end = sequence.num_computed + num_rows;
+  const int32_t num_stored = sequence.PrivateBlocksFor(end);
+  CHECK_LE(static_cast<size_t>(num_stored), sequence.kv.stored.size());
+  PlanSequence out;
+  out.id = sequence.id;
+  out.first_row = static_cast<int32_t>(plan.rows.size());
+  out.num_rows = num_rows;
+  AppendEntries(sequence, num_stored, plan, out);
+  plan.sequences.push_back(out);
+  const bool samples = !sequence.group->build_prefix && end == sequence.num_tokens();
+  for (int32_t position = sequence.num_computed; position < end; ++position) {
+    plan.rows.push_back({.token = sequence.tokens[static_cast<size_t>(position)],
+                         .position = position,
+                         .wants_logits = samples && position == end - 1});
+  }
+  if (samples) plan.samples.push_back(MakeSampleRow(sequence));
+  AppendPromotions(sequence, num_rows, plan);
+}
+
+}  // namespace intactkv
