@@ -27,7 +27,7 @@ struct LoadProgress {
 struct LoadOptions {
   WeightFormat format = WeightFormat::kStored;
   // Called on the loading thread after each tensor; may be empty.
-  std::function<void(const LoadProgress&)> progress;
+  std::function<void(const LoadProgress&)> progress = nullptr;
 };
 
 // Immutable after Load; Thread-compatible: const calls from any thread, Forward as its context
