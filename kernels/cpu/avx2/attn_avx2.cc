@@ -98,7 +98,7 @@ struct V {
     __builtin_memcpy(pairs, p, sizeof(pairs));
     return {_mm256_set1_epi32(pairs[0]), _mm256_set1_epi32(pairs[1])};
   }
-  static Acc ZeroAcc() { return _mm256_setzero_si256(); }
+  static Acc StartAcc(int32_t x) { return _mm256_set1_epi32(x); }
   static void Dot(Acc& acc, Codes u, Quad q) {
     acc = _mm256_add_epi32(acc, _mm256_madd_epi16(u.even, q.even));
     acc = _mm256_add_epi32(acc, _mm256_madd_epi16(u.odd, q.odd));
