@@ -6,8 +6,9 @@ intactkv_layer(kernels_cpu_attention
   DEPS intactkv::kernels_cpu intactkv::kernels_api intactkv::kernels_quant intactkv::engine_base)
 set(INTACTKV_AVX2_FLAGS -mavx2 -mfma -mf16c)
 set(INTACTKV_AVX512_FLAGS ${INTACTKV_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
-# -O3 for the complete unrolling of register tiles, in every build type but Debug.
-set(INTACTKV_KERNEL_O3 $<$<NOT:$<CONFIG:Debug>>:-O3>)
+# -O3 for the complete unrolling of register tiles, in every build type but Debug. g++ would reorder the sums
+# of an unrolled tile until they no longer fit its registers.
+set(INTACTKV_KERNEL_O3 $<$<NOT:$<CONFIG:Debug>>:-O3> $<$<CXX_COMPILER_ID:GNU>:-fno-tree-reassoc>)
 set_source_files_properties(attn_scalar.cc PROPERTIES COMPILE_OPTIONS "${INTACTKV_KERNEL_O3}")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(avx2/attn_avx2.cc PROPERTIES

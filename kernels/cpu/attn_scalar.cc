@@ -85,7 +85,7 @@ struct V {
     std::memcpy(out.x, p, sizeof(out.x));
     return out;
   }
-  static Acc ZeroAcc() { return 0; }
+  static Acc StartAcc(int32_t x) { return x; }
   static void Dot(Acc& acc, Codes u, Quad q) {
     for (int j = 0; j < 4; ++j) acc += q.x[j] * u.u[j];
   }

@@ -93,12 +93,14 @@ struct V {
         _mm256_permute4x64_epi64(_mm256_shuffle_epi8(x, order), _MM_SHUFFLE(3, 1, 2, 0));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(words));
   }
-  static Quad LoadQuad(const std::byte* p) {
-    int32_t pairs[2];
-    __builtin_memcpy(pairs, p, sizeof(pairs));
-    return {_mm256_set1_epi32(pairs[0]), _mm256_set1_epi32(pairs[1])};
+  // A broadcast from memory; written with intrinsics, g++ 12 goes through general registers.
+  static __m256i LoadPair(const std::byte* p) {
+    __m256i out;
+    asm("vpbroadcastd %1, %0" : "=x"(out) : "m"(*reinterpret_cast<const char(*)[4]>(p)));
+    return out;
   }
-  static Acc ZeroAcc() { return _mm256_setzero_si256(); }
+  static Quad LoadQuad(const std::byte* p) { return {LoadPair(p), LoadPair(p + 4)}; }
+  static Acc StartAcc(int32_t x) { return _mm256_set1_epi32(x); }
   static void Dot(Acc& acc, Codes u, Quad q) {
     acc = _mm256_add_epi32(acc, _mm256_madd_epi16(u.even, q.even));
     acc = _mm256_add_epi32(acc, _mm256_madd_epi16(u.odd, q.odd));

@@ -93,7 +93,7 @@ struct V {
     __builtin_memcpy(words, p, sizeof(words));
     return {_mm512_set1_epi32(words[0]), _mm512_set1_epi32(words[1])};
   }
-  static Acc ZeroAcc() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
+  static Acc StartAcc(int32_t x) { return {_mm512_setzero_si512(), _mm512_set1_epi32(x)}; }
   static void Dot(Acc& acc, Codes u, Quad q) {
     acc.high = _mm512_dpbusd_epi32(acc.high, u, q.high);
     acc.low = _mm512_dpbusd_epi32(acc.low, u, q.low);
