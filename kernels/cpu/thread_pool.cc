@@ -81,7 +81,14 @@ void ThreadPool::RunErased(int num_items, Erased fn, const void* context) {
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
   Drain(0);
-  while (num_busy_.load(std::memory_order_acquire) != 0) Pause();
+  // When cores are oversubscribed, the worker that is missing may wait for this very core.
+  for (int spin = 0; num_busy_.load(std::memory_order_acquire) != 0; ++spin) {
+    if (spin < kSpins) {
+      Pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
 }
 
 void ThreadPool::WorkerLoop(int worker, int core) {
