@@ -17,11 +17,11 @@ using BlockHash = std::array<uint8_t, 32>;
 // it is equal.
 struct CacheAnchor {
   uint64_t nonce = 0;  // per process: nobody outside can prepare a collision
-  std::string model_identity;
+  std::string model_identity = {};
   uint64_t epoch = 0;  // weights; old KV never meets new weights
-  std::string tenant;
-  std::string cache_salt;
-  std::span<const TokenId> pinned_tokens;  // the c tokens that are read from pinned pages
+  std::string tenant = {};
+  std::string cache_salt = {};
+  std::span<const TokenId> pinned_tokens = {};  // the c tokens that are read from pinned pages
 };
 
 // Each field is hashed with its length in front: no two anchors give the same byte string. O(c).
