@@ -1,10 +1,8 @@
 #include "engine/text/jinja/evaluator.h"
 
 #include <algorithm>
-#include <ctime>
 #include <memory>
 
-#include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "engine/text/jinja/arguments.h"
 #include "engine/text/jinja/filters.h"
@@ -88,7 +86,6 @@ class Evaluator {
   std::vector<Scope> scopes_;  // [0] the template's own; a macro sees that one and its own
   size_t first_scope_ = 0;     // of the running macro
   int frames_ = 0;
-  int loops_ = 0;
   Text out_;
   std::vector<std::shared_ptr<NamespaceData>> namespaces_;
 };
@@ -217,7 +214,7 @@ absl::StatusOr<Flow> Evaluator::RunFor(const Stmt& stmt) {
   const auto loop = std::make_shared<LoopData>();
   for (const Value& item : *items) loop->depth = std::max(loop->depth, item.depth() + 1);
   loop->items = *std::move(items);
-  loop->nesting = loops_++;
+  bool completed = false;  // some iteration reached its end: what Jinja's `else` looks at
   for (loop->index = 0; loop->index < loop->items.size(); ++loop->index) {
     RETURN_IF_ERROR(budget_.Spend(1));
     scopes_.back().clear();
@@ -225,10 +222,10 @@ absl::StatusOr<Flow> Evaluator::RunFor(const Stmt& stmt) {
     RETURN_IF_ERROR(AssignTargets(stmt.targets, loop->items[loop->index]));
     ASSIGN_OR_RETURN(const Flow flow, Run(stmt.body));
     if (flow == Flow::kBreak) break;
+    completed = completed || flow == Flow::kNext;
   }
-  --loops_;
   scopes_.pop_back();
-  return loop->items.empty() ? Run(stmt.else_body) : Flow::kNext;
+  return completed ? Flow::kNext : Run(stmt.else_body);
 }
 
 absl::Status Evaluator::RunSet(const Stmt& stmt) {

@@ -181,8 +181,8 @@ absl::StatusOr<Value> LoopAttribute(const LoopData& loop, std::string_view name)
   if (name == "first") return Value::Of(index == 0);
   if (name == "last") return Value::Of(index + 1 == length);
   if (name == "length") return Value::Of(length);
-  if (name == "depth") return Value::Of(int64_t{loop.nesting} + 1);
-  if (name == "depth0") return Value::Of(int64_t{loop.nesting});
+  if (name == "depth") return Value::Of(int64_t{1});  // of recursion, which we do not have
+  if (name == "depth0") return Value::Of(int64_t{0});
   if (name == "previtem") {
     return index == 0 ? Value::MakeUndefined("there is no previous item")
                       : loop.items[loop.index - 1];

@@ -32,13 +32,21 @@ bool BeginsWord(uint32_t code_point, Case wanted) {
           std::string_view("-({[<").find(static_cast<char>(code_point)) != std::string_view::npos);
 }
 
-uint32_t Mapped(uint32_t code_point, Case wanted, bool begins_word) {
+// The one special casing that is common in text: the upper case of U+00DF is "SS", its title case
+// "Ss".
+constexpr uint32_t kSharpS = 0xDF;
+
+std::string Mapped(uint32_t code_point, Case wanted, bool begins_word) {
   const auto c = static_cast<utf8proc_int32_t>(code_point);
-  if (wanted == Case::kUpper || (wanted == Case::kTitleWords && begins_word)) {
-    return static_cast<uint32_t>(utf8proc_toupper(c));
-  }
-  if (wanted == Case::kLower || !begins_word) return static_cast<uint32_t>(utf8proc_tolower(c));
-  return static_cast<uint32_t>(utf8proc_totitle(c));
+  const bool upper = wanted == Case::kUpper || (wanted == Case::kTitleWords && begins_word);
+  const bool lower = wanted == Case::kLower || !begins_word;
+  if (code_point == kSharpS && (upper || !lower)) return upper ? "SS" : "Ss";
+  std::string out;
+  const utf8proc_int32_t mapped = upper   ? utf8proc_toupper(c)
+                                  : lower ? utf8proc_tolower(c)
+                                          : utf8proc_totitle(c);
+  AppendUtf8(out, static_cast<uint32_t>(mapped));
+  return out;
 }
 
 bool IsLineBreak(uint32_t c) {
@@ -106,7 +114,7 @@ std::vector<Text> SplitSpace(const Text& text, int64_t max_splits) {
   for (skip(true); pos < bytes.size(); skip(true)) {
     const size_t begin = pos;
     if (max_splits >= 0 && std::ssize(parts) >= max_splits) {
-      parts.push_back(Strip(text.Slice(begin, bytes.size() - begin), {}, false, true));
+      parts.push_back(text.Slice(begin, bytes.size() - begin));
       break;
     }
     skip(false);
@@ -167,8 +175,7 @@ Text ChangeCase(const Text& text, Case wanted) {
   for (size_t pos = 0; pos < text.size();) {
     const Utf8Char c = DecodeUtf8(text.bytes(), pos);
     if (c.status == Utf8Status::kValid) {
-      std::string mapped;
-      AppendUtf8(mapped, Mapped(c.code_point, wanted, begins_word));
+      const std::string mapped = Mapped(c.code_point, wanted, begins_word);
       const Text source = text.Slice(pos, c.length);
       out.Append(mapped, source.HasRequestBytes() ? Origin::kRequest : Origin::kTemplate);
       begins_word = BeginsWord(c.code_point, wanted);

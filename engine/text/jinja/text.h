@@ -52,7 +52,8 @@ Text Replace(const Text& text, const Text& from, const Text& to, int64_t count);
 // kTitle is str.title(), kTitleWords Jinja's filter: only white space, - and opening brackets begin
 // a word.
 enum class Case { kUpper, kLower, kTitle, kTitleWords, kCapitalize };
-// By the simple case mappings of Unicode: one character to one character.
+// By the simple case mappings of Unicode (one character to one character), and U+00DF as Python has
+// it.
 Text ChangeCase(const Text& text, Case wanted);
 
 }  // namespace intactkv::jinja

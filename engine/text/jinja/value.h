@@ -108,7 +108,6 @@ struct NamespaceData {
 struct LoopData {
   Values items;
   int depth = 1;     // of a list of the items
-  int nesting = 0;   // loops around this one
   size_t index = 0;  // from 0
 };
 
