@@ -16,8 +16,9 @@ SpecialTokens::SpecialTokens(const TokenizerData& data) : names_(256) {
     bucket.emplace_back(name, TokenId(static_cast<int32_t>(i)));
   }
   for (auto& bucket : names_) {
-    std::stable_sort(bucket.begin(), bucket.end(),
-                     [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+    // Names of one size differ, so their order does not matter.
+    std::sort(bucket.begin(), bucket.end(),
+              [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
   }
 }
 

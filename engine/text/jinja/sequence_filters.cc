@@ -35,18 +35,28 @@ struct Keyed {
   Value value;
 };
 
+// A merge sort of our own: a comparison can fail, and with a NaN it is no order at all, which
+// std::sort must not see. Stable.
 absl::StatusOr<Values> SortByKey(std::vector<Keyed> items, bool reverse, Budget& budget) {
-  absl::Status failed;
-  const auto less = [&](const Keyed& a, const Keyed& b) {
-    if (!failed.ok()) return false;
-    const absl::StatusOr<bool> result =
-        reverse ? Compare("<", b.key, a.key, budget) : Compare("<", a.key, b.key, budget);
-    if (!result.ok()) failed = result.status();
-    return result.ok() && *result;
-  };
-  RETURN_IF_ERROR(budget.Spend(16 * items.size()));
-  std::stable_sort(items.begin(), items.end(), less);
-  RETURN_IF_ERROR(failed);
+  std::vector<Keyed> merged;
+  for (size_t width = 1; width < items.size(); width *= 2) {
+    RETURN_IF_ERROR(budget.Spend(items.size()));
+    merged.clear();
+    for (size_t begin = 0; begin < items.size(); begin += 2 * width) {
+      size_t a = begin, b = std::min(begin + width, items.size());
+      const size_t a_end = b, b_end = std::min(b + width, items.size());
+      while (a < a_end || b < b_end) {
+        bool take_b = a == a_end;
+        if (a < a_end && b < b_end) {
+          const Value &left = items[a].key, &right = items[b].key;
+          ASSIGN_OR_RETURN(take_b, reverse ? Compare("<", left, right, budget)
+                                           : Compare("<", right, left, budget));
+        }
+        merged.push_back(std::move(items[take_b ? b++ : a++]));
+      }
+    }
+    items.swap(merged);
+  }
   Values sorted;
   for (Keyed& item : items) sorted.push_back(std::move(item.value));
   return sorted;

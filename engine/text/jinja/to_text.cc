@@ -182,8 +182,9 @@ class JsonWriter {
       entries.emplace_back(std::move(name), &value);
     }
     if (options_.sort_keys) {
-      std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
-        return a.first.bytes() < b.first.bytes();
+      // The second half keeps the order of equal names: all point into one array.
+      std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+        return std::pair(a.first.bytes(), a.second) < std::pair(b.first.bytes(), b.second);
       });
     }
     RETURN_IF_ERROR(SpendIndent(dict.size()));
