@@ -1,0 +1,23 @@
+// The global functions of chat templates: range, dict, raise_exception, strftime_now; namespace.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "engine/text/jinja/arguments.h"
+#include "engine/text/jinja/budget.h"
+#include "engine/text/jinja/value.h"
+
+namespace intactkv::jinja {
+
+// kInvalidArgument: no such function, wrong arguments, or raise_exception() itself, whose text is
+// the status's message.
+absl::StatusOr<Value> CallFunction(std::string_view name, const Arguments& arguments,
+                                   int64_t now_unix_seconds, Budget& budget);
+
+// namespace(dict, key=value, ...). The caller owns it: see NamespaceData.
+absl::StatusOr<std::shared_ptr<NamespaceData>> MakeNamespace(const Arguments& arguments);
+
+}  // namespace intactkv::jinja
