@@ -1,5 +1,6 @@
 #include "server/request/completion_stream.h"
 
+#include <algorithm>
 #include <deque>
 #include <utility>
 
@@ -70,9 +71,38 @@ struct CompletionStream::Choice {
   size_t text_shown = 0;
   int64_t num_tokens = 0;
   bool open = true;
-  ChoiceDelta delta;  // since the last Take
-  bool has_delta = false;
+  // Not taken yet. A token carries the text that it completed; without one, text that was released
+  // while its last token is still held.
+  struct Piece {
+    std::optional<SampledToken> token;
+    std::string text;
+  };
+  std::deque<Piece> pieces;
+  FinishReason finish = FinishReason::kNone;
+  bool finish_taken = false;
+
+  void Push(std::optional<SampledToken> token, std::string text) {
+    if (token.has_value() || !text.empty()) pieces.push_back({std::move(token), std::move(text)});
+  }
+  bool HasUpdate() const {
+    return !pieces.empty() || (finish != FinishReason::kNone && !finish_taken);
+  }
+  // Moves at most `max_tokens` tokens into `delta`.
+  void TakeInto(int max_tokens, ChoiceDelta& delta);
 };
+
+void CompletionStream::Choice::TakeInto(int max_tokens, ChoiceDelta& delta) {
+  for (int taken = 0; !pieces.empty() && taken < max_tokens; ++taken) {
+    Piece& piece = pieces.front();
+    delta.text += piece.text;
+    if (piece.token.has_value()) delta.tokens.push_back(std::move(*piece.token));
+    pieces.pop_front();
+  }
+  if (pieces.empty() && finish != FinishReason::kNone && !finish_taken) {
+    delta.finish = finish;
+    finish_taken = true;
+  }
+}
 
 CompletionStream::CompletionStream(Parts parts)
     : parts_(std::move(parts)), inbox_(std::make_shared<Inbox>()) {}
@@ -88,7 +118,6 @@ RequestOr<std::shared_ptr<CompletionStream>> CompletionStream::Start(
   for (int32_t k = 0; k < generation.n; ++k) {
     stream->choices_.emplace_back(stream->parts_.codec->NewStreamDecoder(),
                                   StopMatcher(request->stop));
-    stream->choices_.back().delta.choice = k;
   }
   absl::StatusOr<RequestHandle> handle = stream->parts_.engine->Submit(
       std::move(generation),
@@ -138,36 +167,34 @@ void CompletionStream::OnToken(TokenEvent event) {
   choice.waiting.push_back({std::move(event.token), choice.text_fed});
   // Before min_tokens a stop string is text like any other.
   std::string shown = choice.num_tokens < min_tokens_ ? std::move(text) : choice.matcher.Feed(text);
-  choice.text_shown += shown.size();
-  choice.delta.text += shown;
   if (choice.matcher.matched()) {
-    FinishChoice(choice, FinishReason::kStop);
+    FinishChoice(choice, std::move(shown), FinishReason::kStop);
   } else if (event.finish == FinishReason::kStop || event.finish == FinishReason::kLength) {
-    std::string rest = choice.decoder->Flush();
-    choice.delta.text += choice.matcher.Feed(rest);
-    choice.delta.text += choice.matcher.Flush();
-    FinishChoice(choice, choice.matcher.matched() ? FinishReason::kStop : event.finish);
+    shown += choice.matcher.Feed(choice.decoder->Flush());
+    shown += choice.matcher.Flush();
+    FinishChoice(choice, std::move(shown),
+                 choice.matcher.matched() ? FinishReason::kStop : event.finish);
   } else {
-    EmitReleasedTokens(choice);
+    Release(choice, std::move(shown));
   }
 }
 
-void CompletionStream::EmitReleasedTokens(Choice& choice) {
+void CompletionStream::Release(Choice& choice, std::string shown) {
+  choice.text_shown += shown.size();
   while (!choice.waiting.empty() && choice.waiting.front().text_end <= choice.text_shown) {
-    choice.delta.tokens.push_back(std::move(choice.waiting.front().token));
+    choice.Push(std::move(choice.waiting.front().token), std::exchange(shown, std::string()));
     choice.waiting.pop_front();
-    choice.has_delta = true;
   }
-  if (!choice.delta.text.empty()) choice.has_delta = true;
+  choice.Push(std::nullopt, std::move(shown));
 }
 
-void CompletionStream::FinishChoice(Choice& choice, FinishReason reason) {
+void CompletionStream::FinishChoice(Choice& choice, std::string shown, FinishReason reason) {
   for (Choice::Waiting& waiting : choice.waiting) {
-    choice.delta.tokens.push_back(std::move(waiting.token));
+    choice.Push(std::move(waiting.token), std::exchange(shown, std::string()));
   }
+  choice.Push(std::nullopt, std::move(shown));
   choice.waiting.clear();
-  choice.delta.finish = reason;
-  choice.has_delta = true;
+  choice.finish = reason;
   choice.open = false;
   if (--open_choices_ == 0) {
     // Nothing more is wanted. After the engine's own end this does nothing.
@@ -193,25 +220,26 @@ void CompletionStream::OnFinish(FinishInfo info) {
 
 bool CompletionStream::HasUpdate() const {
   if (end_.has_value() && !end_taken_) return true;
-  for (const Choice& choice : choices_) {
-    if (choice.has_delta) return true;
-  }
-  return false;
+  return std::any_of(choices_.begin(), choices_.end(),
+                     [](const Choice& choice) { return choice.HasUpdate(); });
 }
 
-CompletionUpdate CompletionStream::Take() {
+CompletionUpdate CompletionStream::Take(int max_tokens) {
   CompletionUpdate update;
-  if (end_.has_value() && !end_taken_) {
+  bool all_taken = true;
+  std::vector<ChoiceDelta> deltas;
+  for (size_t k = 0; k < choices_.size(); ++k) {
+    if (!choices_[k].HasUpdate()) continue;
+    ChoiceDelta& delta = deltas.emplace_back();
+    delta.choice = static_cast<int32_t>(k);
+    choices_[k].TakeInto(max_tokens, delta);
+    all_taken = all_taken && !choices_[k].HasUpdate();
+  }
+  if (all_taken && end_.has_value() && !end_taken_) {
     update = *end_;
     end_taken_ = true;
   }
-  for (Choice& choice : choices_) {
-    if (!choice.has_delta) continue;
-    const int32_t index = choice.delta.choice;
-    update.deltas.push_back(
-        std::exchange(choice.delta, ChoiceDelta{.choice = index, .text = {}, .tokens = {}}));
-    choice.has_delta = false;
-  }
+  update.deltas = std::move(deltas);
   return update;
 }
 

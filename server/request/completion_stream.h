@@ -60,8 +60,10 @@ class CompletionStream : public std::enable_shared_from_this<CompletionStream> {
   CompletionStream(const CompletionStream&) = delete;
   CompletionStream& operator=(const CompletionStream&) = delete;
 
-  // Everything since the last call; empty deltas and !done if nothing.
-  CompletionUpdate Take();
+  // What came since the last call, at most `max_tokens` >= 1 tokens of each choice (the rest stays
+  // for the next call, so one update's size is bounded); empty deltas and !done if nothing.
+  CompletionUpdate Take(int max_tokens = kTokensPerTake);
+  static constexpr int kTokensPerTake = 16;
   bool HasUpdate() const;
   // The client left. on_ready is not called again. Idempotent.
   void Cancel();
@@ -73,8 +75,8 @@ class CompletionStream : public std::enable_shared_from_this<CompletionStream> {
   explicit CompletionStream(Parts parts);
   void Pump();
   void OnToken(TokenEvent event);
-  void EmitReleasedTokens(Choice& choice);
-  void FinishChoice(Choice& choice, FinishReason reason);
+  void Release(Choice& choice, std::string shown);
+  void FinishChoice(Choice& choice, std::string shown, FinishReason reason);
   void OnFinish(FinishInfo info);
 
   Parts parts_;
