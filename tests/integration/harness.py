@@ -167,6 +167,13 @@ class Server:
         samples = (line.rsplit(" ", 1) for line in text.decode().splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 
+    def counter(self, name):
+        """The sum of a metric over its labels."""
+        values = [value for sample, value in self.metrics().items() if sample.split("{")[0] == name]
+        if not values:
+            raise AssertionError(f"/metrics has no {name}")
+        return sum(values)
+
     def audit(self):
         return self.call("GET", "/admin/kv/audit", address=self.admin)
 
