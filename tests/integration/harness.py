@@ -59,6 +59,7 @@ class Server:
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         self.lines = []
         self._queue = queue.Queue()
+        self._model_name = None
         threading.Thread(target=self._read, daemon=True).start()
         try:
             self._wait_ready()
@@ -149,7 +150,9 @@ class Server:
         return json.loads(text)
 
     def model_name(self):
-        return self.call("GET", "/v1/models")["data"][0]["id"]
+        if self._model_name is None:
+            self._model_name = self.call("GET", "/v1/models")["data"][0]["id"]
+        return self._model_name
 
     def chat(self, **fields):
         return self.call("POST", "/v1/chat/completions", {"model": self.model_name(), **fields})
