@@ -19,12 +19,23 @@ class CancelTest(unittest.TestCase):
     def assert_cancelled(self, leave):
         """Runs `leave` (which starts, reads a little and goes) and checks that what it held is back."""
         before = self.server.wait_idle()
+        steps = self.server.counter("intactkv_steps_total")
+        cancelled = self.cancelled()
         leave()
         after = self.server.wait_idle()
+        # Alone, each step is one token: had nobody cancelled, there would be as many steps as tokens.
+        self.assertLess(self.server.counter("intactkv_steps_total") - steps, ENDLESS["max_tokens"])
+        self.assertEqual(self.cancelled() - cancelled, 1)
         for name, pages in after["pages"].items():
             self.assertEqual(pages["total"], before["pages"][name]["total"])
             self.assertEqual(pages["free"] + pages["cached"] + pages["pinned"], pages["total"], name)
             self.assertEqual(pages["pinned"], before["pages"][name]["pinned"])
+
+    def cancelled(self):
+        """Requests that ended for neither of the two good reasons."""
+        return sum(value for name, value in self.server.metrics().items()
+                   if name.startswith("intactkv_requests_finished_total")
+                   and 'reason="stop"' not in name and 'reason="length"' not in name)
 
     def first_events(self, stream, count=4):
         iterator = iter(stream)

@@ -59,6 +59,7 @@ class Server:
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         self.lines = []
         self._queue = queue.Queue()
+        self._model_name = None
         threading.Thread(target=self._read, daemon=True).start()
         try:
             self._wait_ready()
@@ -149,7 +150,9 @@ class Server:
         return json.loads(text)
 
     def model_name(self):
-        return self.call("GET", "/v1/models")["data"][0]["id"]
+        if self._model_name is None:
+            self._model_name = self.call("GET", "/v1/models")["data"][0]["id"]
+        return self._model_name
 
     def chat(self, **fields):
         return self.call("POST", "/v1/chat/completions", {"model": self.model_name(), **fields})
@@ -166,6 +169,13 @@ class Server:
             raise AssertionError(f"/metrics: {status}")
         samples = (line.rsplit(" ", 1) for line in text.decode().splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
+
+    def counter(self, name):
+        """The sum of a metric over its labels."""
+        values = [value for sample, value in self.metrics().items() if sample.split("{")[0] == name]
+        if not values:
+            raise AssertionError(f"/metrics has no {name}")
+        return sum(values)
 
     def audit(self):
         return self.call("GET", "/admin/kv/audit", address=self.admin)

@@ -39,7 +39,10 @@ def key_of(name, command, directory):
     text = subprocess.run([*without_output, "-E", "-C", "-P"], cwd=directory, capture_output=True)
     if text.returncode != 0:
         return None
-    digest = hashlib.sha256((ROOT / ".clang-tidy").read_bytes())
+    digest = hashlib.sha256()
+    for folder in (ROOT / name).parents:
+        if folder.is_relative_to(ROOT) and (folder / ".clang-tidy").is_file():
+            digest.update((folder / ".clang-tidy").read_bytes())
     flags = [a.replace(str(ROOT), "") for a in without_output if a.startswith(("-f", "-m", "-D", "-std", "-W"))]
     digest.update("\0".join([name, *flags]).encode())
     digest.update(text.stdout)
