@@ -1,19 +1,34 @@
 #include "tests/golden/model/engine_serving_stack.h"
 
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 
 namespace intactkv::golden {
 namespace {
 
-// What one request came to. Written on the engine thread, read after `done`.
+// What one request came to. Written on the engine thread; read after AwaitDone. (Not
+// absl::Notification, see ForcedTokens.)
 struct Outcome {
   std::vector<TokenId> ids;
   FinishInfo info;
-  absl::Notification done;
+
+  void MarkDone() {
+    const std::lock_guard lock(mutex);
+    done = true;
+    changed.notify_all();
+  }
+  void AwaitDone() {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [this] { return done; });
+  }
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool done = false;
 };
 
 class OutcomeSink : public TokenSink {
@@ -24,7 +39,7 @@ class OutcomeSink : public TokenSink {
   }
   void OnFinish(const FinishInfo& info) override {
     outcome_->info = info;
-    outcome_->done.Notify();
+    outcome_->MarkDone();
   }
 
  private:
@@ -55,7 +70,7 @@ absl::StatusOr<Running> Start(Engine& engine, GenerationRequest request) {
 }
 
 absl::Status Wait(const Running& running, size_t num_tokens) {
-  running.outcome->done.WaitForNotification();
+  running.outcome->AwaitDone();
   RETURN_IF_ERROR(running.outcome->info.status);
   if (running.outcome->ids.size() != num_tokens) {
     return Internal("got " + std::to_string(running.outcome->ids.size()) + " tokens, not " +
