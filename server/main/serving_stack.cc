@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "engine/base/page_entry.h"
 #include "engine/base/status_macros.h"
 #include "engine/exec/transformer_executor.h"
@@ -31,7 +32,7 @@ WeightFormat ToWeightFormat(WeightsMode mode) {
     case WeightsMode::kF32:
       return WeightFormat::kF32;
     case WeightsMode::kBf16:
-      return WeightFormat::kBf16;
+      return WeightFormat::kBF16;
     case WeightsMode::kInt8:
       return WeightFormat::kInt8;
     case WeightsMode::kInt4:
@@ -139,7 +140,7 @@ absl::Status ServingStack::LoadFile(const ServerConfig& config, const StackHooks
   file_ = std::make_unique<GgufFile>(std::move(file));
   ASSIGN_OR_RETURN(model_, ReadModelConfig(*file_));
   ASSIGN_OR_RETURN(TokenizerData text, ReadTokenizerData(*file_));
-  ASSIGN_OR_RETURN(codec_, MakeTextCodec(std::move(text)));
+  ASSIGN_OR_RETURN(codec_, MakeTextCodec(std::move(text), {.now_unix_seconds = absl::ToUnixSeconds(absl::Now())}));
   if (codec_->vocab_size() > model_.vocab) {
     return InvalidArgument(
         config.model_path + ": tokenizer.ggml.tokens has " + std::to_string(codec_->vocab_size()) +

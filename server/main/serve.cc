@@ -1,0 +1,239 @@
+#include "server/main/serve.h"
+
+#include <malloc.h>
+#include <signal.h>
+
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "engine/base/status_macros.h"
+#include "server/http/http_server.h"
+#include "server/main/serving_stack.h"
+#include "server/metrics/metrics.h"
+#include "server/openai/api_routes.h"
+#include "server/request/server_context.h"
+#ifdef INTACTKV_WITH_GRPC
+#include "server/grpc/grpc_server.h"
+#endif
+
+namespace intactkv {
+namespace {
+
+void Print(const std::string& line) {
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+void PrintListening(const char* what, const std::string& host, int port) {
+  Print("listening " + std::string(what) + " " + host + ":" + std::to_string(port));
+}
+
+sigset_t StopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+// Few arenas, and large blocks straight from the kernel: what is freed goes back, so that resident memory stays near the plan.
+void TameAllocator() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+}
+
+// The front ends of one server. Members are destroyed in reverse: what posts goes before what is posted to.
+class Server {
+ public:
+  explicit Server(const ServerConfig& config) : config_(config) {}
+  ~Server() {
+    if (stack_ != nullptr) stack_->engine().Stop();
+    CloseWires(absl::Now());
+  }
+
+  absl::Status Run();
+
+ private:
+  absl::Status Listen();
+  absl::Status ListenHttp(std::unique_ptr<HttpServer>& server, uint16_t port, bool is_admin);
+  absl::Status ListenGrpc();
+  absl::Status Load();
+  void Drain(const sigset_t& signals);
+  void CloseWires(absl::Time deadline);
+  std::optional<EngineStats> Stats() const;
+
+  const ServerConfig& config_;
+  ServerContext context_;
+  std::atomic<Engine*> engine_{nullptr};
+  std::unique_ptr<Metrics> metrics_;
+  std::atomic<const Metrics*> published_metrics_{nullptr};
+  boost::asio::thread_pool grpc_posts_{1};
+  std::unique_ptr<HttpServer> api_, admin_;
+#ifdef INTACTKV_WITH_GRPC
+  std::unique_ptr<GrpcServer> grpc_;
+#endif
+  std::unique_ptr<ServingStack> stack_;
+};
+
+std::optional<EngineStats> Server::Stats() const {
+  const Engine* engine = engine_.load();
+  if (engine == nullptr) return std::nullopt;
+  return engine->Stats();
+}
+
+absl::Status Server::ListenHttp(std::unique_ptr<HttpServer>& server, uint16_t port, bool is_admin) {
+  ApiOptions api;
+  api.version = INTACTKV_VERSION;
+  api.request_timeout = config_.request_timeout;
+  api.render_metrics = [this] {
+    const Metrics* metrics = published_metrics_.load();
+    return metrics == nullptr ? std::string() : metrics->Render();
+  };
+  Router router;
+  if (is_admin) {
+    AddAdminRoutes(router, context_, api);
+  } else {
+    AddApiRoutes(router, context_, api);
+  }
+  HttpServerOptions options;
+  options.host = config_.host;
+  options.port = port;
+  options.io_threads = is_admin ? 1 : 2;
+  server = std::make_unique<HttpServer>(options, std::move(router));
+  RETURN_IF_ERROR(server->Start());
+  PrintListening(is_admin ? "admin" : "http", config_.host, server->port());
+  return absl::OkStatus();
+}
+
+absl::Status Server::ListenGrpc() {
+#ifdef INTACTKV_WITH_GRPC
+  GrpcServerOptions options;
+  options.host = config_.host;
+  options.port = config_.grpc_port;
+  options.server_version = INTACTKV_VERSION;
+  options.weights = std::string(Name(config_.weights));
+  options.kv = std::string(Name(config_.kv));
+  const auto make_post = [this]() -> PostFn {
+    auto strand = boost::asio::make_strand(grpc_posts_);
+    return [strand](std::function<void()> work) { boost::asio::post(strand, std::move(work)); };
+  };
+  ASSIGN_OR_RETURN(grpc_, GrpcServer::Start(options, &context_, make_post));
+  PrintListening("grpc", config_.host, grpc_->port());
+#endif
+  return absl::OkStatus();
+}
+
+absl::Status Server::Listen() {
+  RETURN_IF_ERROR(ListenHttp(api_, config_.port, /*is_admin=*/false));
+  RETURN_IF_ERROR(ListenHttp(admin_, config_.admin_port, /*is_admin=*/true));
+  return ListenGrpc();
+}
+
+absl::Status Server::Load() {
+  StackHooks hooks;
+  hooks.print = Print;
+  ASSIGN_OR_RETURN(stack_, ServingStack::Build(config_, hooks));
+  stack_->engine().Start();
+  engine_.store(&stack_->engine());
+  MetricsFacts facts;
+  facts.version = INTACTKV_VERSION;
+  facts.model_name = config_.model_name;
+  facts.weights_bytes[std::string(Name(config_.weights))] = stack_->serving_weight_bytes();
+  facts.planned_bytes = stack_->plan().total_bytes();
+  metrics_ = std::make_unique<Metrics>([this] { return Stats(); }, std::move(facts));
+  published_metrics_.store(metrics_.get());
+  ServingParts parts;
+  parts.engine = &stack_->engine();
+  parts.codec = &stack_->codec();
+  parts.model = {config_.model_name, stack_->max_model_len(), stack_->codec().vocab_size(), absl::ToUnixSeconds(absl::Now())};
+  context_.Publish(parts);
+#ifdef INTACTKV_WITH_GRPC
+  grpc_->SetServing(true);
+#endif
+  Print("ready");
+  return absl::OkStatus();
+}
+
+// New generations get 503; running ones finish until the drain's deadline or the second signal.
+void Server::Drain(const sigset_t& signals) {
+  Print("draining: running requests finish within " + absl::FormatDuration(config_.drain_timeout) +
+        "; a second signal ends them now");
+  context_.BeginDrain();
+#ifdef INTACTKV_WITH_GRPC
+  grpc_->SetServing(false);
+#endif
+  absl::Notification drained;
+  std::thread drain([&] {
+    stack_->engine().Drain(absl::Now() + config_.drain_timeout);
+    drained.Notify();
+  });
+  while (!drained.HasBeenNotified()) {
+    const timespec wait{0, 50'000'000};
+    if (sigtimedwait(&signals, nullptr, &wait) > 0) {
+      Print("second signal: ending what still runs");
+      stack_->engine().Drain(absl::Now());
+    }
+  }
+  drain.join();
+}
+
+void Server::CloseWires(absl::Time deadline) {
+#ifdef INTACTKV_WITH_GRPC
+  if (grpc_ != nullptr) grpc_->Stop(deadline);
+#endif
+  if (api_ != nullptr) api_->Stop(deadline);
+  if (admin_ != nullptr) admin_->Stop(deadline);
+  grpc_posts_.join();
+}
+
+absl::Status Server::Run() {
+  const sigset_t signals = StopSignals();
+  RETURN_IF_ERROR(Listen());
+  // While the model loads nothing runs that a stop could harm.
+  std::atomic<bool> loading{true};
+  std::thread early([&] {
+    while (loading.load()) {
+      const timespec wait{0, 50'000'000};
+      if (sigtimedwait(&signals, nullptr, &wait) > 0 && loading.load()) {
+        Print("stopped while loading");
+        std::_Exit(0);
+      }
+    }
+  });
+  const absl::Status loaded = Load();
+  loading.store(false);
+  early.join();
+  RETURN_IF_ERROR(loaded);
+  int signal = 0;
+  sigwait(&signals, &signal);
+  Drain(signals);
+  CloseWires(absl::Now() + absl::Seconds(5));
+  stack_->engine().Stop();
+  Print("stopped");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RunServer(const ServerConfig& config) {
+  TameAllocator();
+  const sigset_t signals = StopSignals();
+  // Before any thread starts, so that all inherit the mask and the signals come to sigwait alone.
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  Server server(config);
+  return server.Run();
+}
+
+}  // namespace intactkv
