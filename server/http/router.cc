@@ -32,7 +32,8 @@ void Router::AddPrefix(std::string_view method, std::string_view prefix, Handler
 
 void Router::Dispatch(std::shared_ptr<Exchange> exchange) const {
   const HttpRequest& request = exchange->request();
-  const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
+  const std::string_view method =
+      request.method == "HEAD" ? std::string_view("GET") : std::string_view(request.method);
   std::string allow;
   for (const Route& route : routes_) {
     if (!Matches(route, request.path)) continue;

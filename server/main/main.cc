@@ -45,13 +45,13 @@ bool WantsHelp(const Args& args) {
   return false;
 }
 
-absl::StatusOr<ServerConfig> ParseConfig(const Args& args) {
-  ASSIGN_OR_RETURN(ServerConfig config, ParseServeFlags(args, ProcessEnvironment()));
-  if (config.model_path.empty()) {
-    config.model_path = DefaultModelPath();
-    if (config.model_name.empty()) config.model_name = "SmolLM2-135M-Instruct.Q4_1";
-  }
-  return config;
+// Without --model: the one that scripts/fetch-model.sh keeps.
+absl::StatusOr<ServerConfig> ParseConfig(Args args) {
+  bool has_model = ProcessEnvironment()("INTACTKV_MODEL").has_value();
+  for (const std::string& arg : args)
+    has_model |= arg == "--model" || arg.rfind("--model=", 0) == 0;
+  if (!has_model) args.insert(args.end(), {"--model", DefaultModelPath()});
+  return ParseServeFlags(args, ProcessEnvironment());
 }
 
 int Serve(const Args& args) {

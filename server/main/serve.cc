@@ -47,13 +47,15 @@ sigset_t StopSignals() {
   return set;
 }
 
-// Few arenas, and large blocks straight from the kernel: what is freed goes back, so that resident memory stays near the plan.
+// Few arenas, and large blocks straight from the kernel: what is freed goes back, so that resident
+// memory stays near the plan.
 void TameAllocator() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
 }
 
-// The front ends of one server. Members are destroyed in reverse: what posts goes before what is posted to.
+// The front ends of one server. Members are destroyed in reverse: what posts goes before what is
+// posted to.
 class Server {
  public:
   explicit Server(const ServerConfig& config) : config_(config) {}
@@ -156,7 +158,8 @@ absl::Status Server::Load() {
   ServingParts parts;
   parts.engine = &stack_->engine();
   parts.codec = &stack_->codec();
-  parts.model = {config_.model_name, stack_->max_model_len(), stack_->codec().vocab_size(), absl::ToUnixSeconds(absl::Now())};
+  parts.model = {config_.model_name, stack_->max_model_len(), stack_->codec().vocab_size(),
+                 absl::ToUnixSeconds(absl::Now())};
   context_.Publish(parts);
 #ifdef INTACTKV_WITH_GRPC
   grpc_->SetServing(true);

@@ -140,7 +140,8 @@ absl::Status ServingStack::LoadFile(const ServerConfig& config, const StackHooks
   file_ = std::make_unique<GgufFile>(std::move(file));
   ASSIGN_OR_RETURN(model_, ReadModelConfig(*file_));
   ASSIGN_OR_RETURN(TokenizerData text, ReadTokenizerData(*file_));
-  ASSIGN_OR_RETURN(codec_, MakeTextCodec(std::move(text), {.now_unix_seconds = absl::ToUnixSeconds(absl::Now())}));
+  ASSIGN_OR_RETURN(codec_, MakeTextCodec(std::move(text),
+                                         {.now_unix_seconds = absl::ToUnixSeconds(absl::Now())}));
   if (codec_->vocab_size() > model_.vocab) {
     return InvalidArgument(
         config.model_path + ": tokenizer.ggml.tokens has " + std::to_string(codec_->vocab_size()) +
