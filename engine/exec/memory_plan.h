@@ -26,8 +26,8 @@ struct MemoryPlan {
   int64_t runtime_pin_weights_bytes = 0;
 
   int64_t total_bytes() const {
-    return process_bytes + weights_bytes + pinned.bytes() + stored.bytes() + hot.bytes() + scratch_bytes +
-           runtime_pin_weights_bytes;
+    return process_bytes + weights_bytes + pinned.bytes() + stored.bytes() + hot.bytes() +
+           scratch_bytes + runtime_pin_weights_bytes;
   }
 };
 

@@ -1,4 +1,4 @@
-// The CPU backend.
+// The CPU backend: makes it, for one instruction set and a number of threads.
 #pragma once
 
 #include <memory>

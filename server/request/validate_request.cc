@@ -43,8 +43,10 @@ Fault CheckRange(std::string_view param, std::optional<T> value, T low, T high) 
 }
 
 Fault CheckModel(const RawRequest& raw, const ServedModel& model) {
-  if (!raw.model.has_value()) return MissingParameter("model");
-  if (*raw.model != model.name) return ModelNotFound();
+  // OpenAI's schema requires it; on gRPC the field is optional, and one server serves one model.
+  if (!raw.model.has_value() && raw.endpoint != Endpoint::kGenerate)
+    return MissingParameter("model");
+  if (raw.model.has_value() && *raw.model != model.name) return ModelNotFound();
   if (!raw.unsupported.empty()) return UnsupportedParameter(raw.unsupported.front());
   return std::nullopt;
 }

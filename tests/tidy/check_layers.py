@@ -22,6 +22,7 @@ MAY_INCLUDE = {
     "kernels/cpu": ["kernels/api", "kernels/quant", "engine/base"],
     "kernels/cuda": ["kernels/api", "kernels/quant", "engine/base"],
     "kernels/sim": ["kernels/api"],
+    "kernels/bench": ["kernels/cpu", "kernels/ref", "kernels/api", "kernels/quant", "engine/base"],
     "engine/api": ["engine/base"],
     "engine/kvcache": ["engine/base"],
     "engine/text": ["engine/api", "engine/base"],
