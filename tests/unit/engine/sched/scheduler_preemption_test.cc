@@ -39,11 +39,14 @@ TEST(SchedulerPreemptionTest, APreemptedSequenceKeepsItsPinAndFindsItsBlocksAgai
   BlockPool pinned(PageClass::kPinned, 2, 1);
   SchedulerBench bench({.num_stored = 5, .max_tokens_per_step = 200});
   ASSERT_TRUE(bench.Add(1, 30, 90).ok());
-  NewRequest second{.id = RequestId(2), .request = SchedulerBench::Request(2, 110, 20)};
+  NewRequest second{.id = RequestId(2), .request = SchedulerBench::Request(2, 110, 60)};
   second.pinned.num_tokens = 40;
   ASSERT_TRUE(pinned.TryExtend(second.pinned.blocks, 2));
   ASSERT_TRUE(bench.scheduler().Add(std::move(second)).ok());
-  while (bench.scheduler().counters().preemptions == 0) bench.Step();
+  while (bench.scheduler().counters().preemptions == 0) {
+    ASSERT_TRUE(bench.scheduler().has_work());
+    bench.Step();
+  }
   EXPECT_EQ(PreemptionsOf(bench.scheduler(), 2), 1);
   EXPECT_EQ(pinned.num_free(), 0);
   const RequestGroup* group = bench.scheduler().Find(RequestId(2));

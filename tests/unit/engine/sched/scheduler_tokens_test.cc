@@ -13,7 +13,9 @@ TEST(SchedulerTokensTest, EndsAtItsLength) {
       for (RequestUpdate& update : bench.Step()) {
         events.insert(events.end(), update.events.begin(), update.events.end());
         EXPECT_EQ(update.done, static_cast<int>(events.size()) == max_new);
-        if (update.done) EXPECT_EQ(update.progress.usage.completion_tokens, max_new);
+        if (update.done) {
+          EXPECT_EQ(update.progress.usage.completion_tokens, max_new);
+        }
       }
     }
     ASSERT_EQ(static_cast<int>(events.size()), max_new);
