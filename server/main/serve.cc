@@ -164,7 +164,6 @@ absl::Status Server::Load() {
 #ifdef INTACTKV_WITH_GRPC
   grpc_->SetServing(true);
 #endif
-  Print("ready");
   return absl::OkStatus();
 }
 
@@ -204,22 +203,26 @@ absl::Status Server::Run() {
   const sigset_t signals = StopSignals();
   RETURN_IF_ERROR(Listen());
   // While the model loads nothing runs that a stop could harm.
-  std::atomic<bool> loading{true};
+  std::atomic<bool> loading{true}, stop_requested{false};
   std::thread early([&] {
     while (loading.load()) {
       const timespec wait{0, 50'000'000};
-      if (sigtimedwait(&signals, nullptr, &wait) > 0 && loading.load()) {
-        Print("stopped while loading");
-        std::_Exit(0);
+      if (sigtimedwait(&signals, nullptr, &wait) <= 0) continue;
+      if (!loading.load()) {
+        stop_requested.store(true);  // it came just as loading ended: a stop like any other
+        return;
       }
+      Print("stopped while loading");
+      std::_Exit(0);
     }
   });
   const absl::Status loaded = Load();
   loading.store(false);
   early.join();
   RETURN_IF_ERROR(loaded);
+  Print("ready");
   int signal = 0;
-  sigwait(&signals, &signal);
+  if (!stop_requested.load()) sigwait(&signals, &signal);
   Drain(signals);
   CloseWires(absl::Now() + absl::Seconds(5));
   stack_->engine().Stop();
