@@ -1,0 +1,266 @@
+#include "tests/support/fake_engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "engine/base/status_macros.h"
+#include "engine/sched/executor.h"
+#include "tests/support/fake_text_codec.h"
+
+namespace intactkv {
+
+struct FakeEngine::Running {
+  GenerationRequest request;
+  std::unique_ptr<TokenSink> sink;
+  Script script;
+  absl::Status failure;
+  int failure_after = 0;
+  std::vector<bool> open;
+  int index = 0;
+  int32_t generated = 0;
+  RequestUsage usage;
+  // Set by the handle on any thread; read by the engine thread.
+  std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
+};
+
+FakeEngine::FakeEngine() {
+  SetAnswer("Hello, world!");
+  thread_ = std::thread([this] { Loop(); });
+}
+
+FakeEngine::~FakeEngine() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stop_ = true;
+  }
+  thread_.join();
+}
+
+void FakeEngine::SetScript(Script script) {
+  absl::MutexLock lock(&mutex_);
+  script_ = std::move(script);
+}
+
+void FakeEngine::SetAnswer(std::string_view text) {
+  SetScript([tokens = ByteTokens(text)](const GenerationRequest&, int, int index) {
+    const auto i = static_cast<size_t>(index);
+    return i < tokens.size() ? tokens[i] : kFakeEnd;
+  });
+}
+
+void FakeEngine::SetSubmitStatus(absl::Status status) {
+  absl::MutexLock lock(&mutex_);
+  submit_status_ = std::move(status);
+}
+
+void FakeEngine::SetFailure(absl::Status status, int num_tokens) {
+  absl::MutexLock lock(&mutex_);
+  failure_ = std::move(status);
+  failure_after_ = num_tokens;
+}
+
+void FakeEngine::SetCached(int32_t cached_tokens, int32_t pinned_tokens) {
+  absl::MutexLock lock(&mutex_);
+  cached_tokens_ = cached_tokens;
+  pinned_tokens_ = pinned_tokens;
+}
+
+void FakeEngine::AllowSteps(int64_t steps) {
+  absl::MutexLock lock(&mutex_);
+  steps_left_ = steps;
+}
+
+void FakeEngine::WaitForSubmitted(int64_t count) {
+  absl::MutexLock lock(&mutex_);
+  const auto there = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return static_cast<int64_t>(submitted_.size()) >= count;
+  };
+  mutex_.Await(absl::Condition(&there));
+}
+
+void FakeEngine::WaitForCancelled(int64_t count) {
+  absl::MutexLock lock(&mutex_);
+  const auto there = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
+    return stats_.requests_finished[static_cast<size_t>(FinishReason::kCancelled)] >= count;
+  };
+  mutex_.Await(absl::Condition(&there));
+}
+
+void FakeEngine::WaitForIdle() {
+  absl::MutexLock lock(&mutex_);
+  const auto idle = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return running_.empty(); };
+  mutex_.Await(absl::Condition(&idle));
+}
+
+int64_t FakeEngine::num_running() const {
+  absl::MutexLock lock(&mutex_);
+  return static_cast<int64_t>(running_.size());
+}
+
+int64_t FakeEngine::num_cancelled() const {
+  absl::MutexLock lock(&mutex_);
+  return stats_.requests_finished[static_cast<size_t>(FinishReason::kCancelled)];
+}
+
+int64_t FakeEngine::num_tokens() const {
+  absl::MutexLock lock(&mutex_);
+  return stats_.generated_tokens;
+}
+
+std::vector<GenerationRequest> FakeEngine::submitted() const {
+  absl::MutexLock lock(&mutex_);
+  return submitted_;
+}
+
+absl::StatusOr<RequestHandle> FakeEngine::Submit(GenerationRequest request,
+                                                 std::unique_ptr<TokenSink> sink) {
+  absl::MutexLock lock(&mutex_);
+  if (stats_.draining) return Unavailable("draining");
+  RETURN_IF_ERROR(submit_status_);
+  submitted_.push_back(request);
+  ++stats_.requests_accepted;
+  auto running = std::make_shared<Running>();
+  running->usage.prompt_tokens = static_cast<int32_t>(request.prompt.size());
+  running->usage.cached_tokens = cached_tokens_;
+  running->usage.pinned_tokens = pinned_tokens_;
+  running->open.assign(static_cast<size_t>(request.n), true);
+  running->request = std::move(request);
+  running->sink = std::move(sink);
+  running->script = script_;
+  running->failure = failure_;
+  running->failure_after = failure_after_;
+  running_.push_back(running);
+  return RequestHandle([this, flag = running->cancelled] {
+    // Under the lock, so that the engine thread, which waits on its condition, sees it.
+    absl::MutexLock cancel_lock(&mutex_);
+    flag->store(true);
+  });
+}
+
+bool FakeEngine::HasWork() const {
+  if (stop_) return true;
+  if (running_.empty()) return false;
+  if (steps_left_ != 0) return true;
+  return std::any_of(running_.begin(), running_.end(),
+                     [](const auto& request) { return request->cancelled->load(); });
+}
+
+void FakeEngine::Loop() {
+  while (true) {
+    std::vector<std::shared_ptr<Running>> batch;
+    bool may_generate = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      mutex_.Await(absl::Condition(this, &FakeEngine::HasWork));
+      if (stop_) {
+        for (const auto& request : running_) request->cancelled->store(true);
+      }
+      batch = running_;
+      may_generate = steps_left_ != 0;
+      if (steps_left_ > 0) --steps_left_;
+      if (stop_ && batch.empty()) return;
+    }
+    // Sinks are called without the lock, as the contract demands nothing else.
+    for (const auto& request : batch) {
+      if (!may_generate && !request->cancelled->load()) continue;
+      if (!Step(*request)) continue;
+      absl::MutexLock lock(&mutex_);
+      running_.erase(std::find(running_.begin(), running_.end(), request));
+    }
+  }
+}
+
+bool FakeEngine::Step(Running& request) {
+  if (request.cancelled->load()) {
+    Finish(request, Cancelled("cancelled"));
+    return true;
+  }
+  if (!request.failure.ok() && request.index >= request.failure_after) {
+    Finish(request, request.failure);
+    return true;
+  }
+  std::vector<TokenEvent> events;
+  for (int choice = 0; choice < request.request.n; ++choice) {
+    if (request.open[static_cast<size_t>(choice)]) events.push_back(MakeToken(request, choice));
+  }
+  ++request.index;
+  {
+    absl::MutexLock lock(&mutex_);
+    stats_.generated_tokens += static_cast<int64_t>(events.size());
+  }
+  request.sink->OnTokens(std::move(events));
+  const bool ended =
+      std::find(request.open.begin(), request.open.end(), true) == request.open.end();
+  if (ended) Finish(request, absl::OkStatus());
+  return ended;
+}
+
+TokenEvent FakeEngine::MakeToken(Running& request, int choice) {
+  const GenerationRequest& wanted = request.request;
+  TokenEvent event;
+  event.choice = choice;
+  event.token.token = request.script(wanted, choice, request.index);
+  event.token.logprob = -0.5f;
+  for (int k = 0; k < wanted.sampling.num_logprobs; ++k) {
+    const int32_t id = (event.token.token.value + k) % kFakeVocabSize;
+    event.token.top.push_back({TokenId(id), -0.5f - static_cast<float>(k)});
+  }
+  ++request.generated;
+  const auto& stops = wanted.stop_token_ids;
+  const bool is_stop = std::find(stops.begin(), stops.end(), event.token.token) != stops.end();
+  if (is_stop && !wanted.ignore_eos && request.index >= wanted.min_new_tokens) {
+    event.finish = FinishReason::kStop;
+  } else if (request.index + 1 >= wanted.max_new_tokens) {
+    event.finish = FinishReason::kLength;
+  }
+  if (event.finish != FinishReason::kNone) request.open[static_cast<size_t>(choice)] = false;
+  return event;
+}
+
+void FakeEngine::Finish(Running& request, absl::Status status) {
+  const FinishReason reason = status.ok()                 ? FinishReason::kStop
+                              : absl::IsCancelled(status) ? FinishReason::kCancelled
+                                                          : FinishReason::kError;
+  FinishInfo info;
+  info.status = std::move(status);
+  info.usage = request.usage;
+  info.usage.completion_tokens = request.generated;
+  request.sink->OnFinish(info);
+  request.sink.reset();
+  absl::MutexLock lock(&mutex_);
+  ++stats_.requests_finished[static_cast<size_t>(reason)];
+}
+
+absl::StatusOr<PrefixInfo> FakeEngine::Pin(PinRequest) { return FailedPrecondition("no pins"); }
+absl::Status FakeEngine::Unpin(PrefixId) { return NotFound("no pins"); }
+std::vector<PrefixInfo> FakeEngine::ListPrefixes() const { return {}; }
+absl::Status FakeEngine::ReplaceModel(std::unique_ptr<Executor>, std::vector<PinRequest>) {
+  return Unimplemented("no models");
+}
+
+EngineStats FakeEngine::Stats() const {
+  absl::MutexLock lock(&mutex_);
+  EngineStats stats = stats_;
+  stats.running = static_cast<int32_t>(running_.size());
+  return stats;
+}
+
+absl::StatusOr<AuditReport> FakeEngine::Audit() {
+  AuditReport report;
+  report.pages[1] = {.total = 8, .free = 5, .owned = 2, .cached = 1, .pinned = 0};
+  return report;
+}
+
+void FakeEngine::Drain(absl::Time deadline) {
+  absl::MutexLock lock(&mutex_);
+  stats_.draining = true;
+  const auto idle = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return running_.empty(); };
+  if (mutex_.AwaitWithDeadline(absl::Condition(&idle), deadline)) return;
+  for (const auto& request : running_) request->cancelled->store(true);
+  mutex_.Await(absl::Condition(&idle));
+}
+
+}  // namespace intactkv
