@@ -12,11 +12,11 @@ list() {
   INTACTKV_OS_RELEASE=$folder/os-release bash scripts/install-deps.sh --list "${@:3}"
 }
 
-list debian 12 | grep -qx libboost-json1.81-dev || fail "Debian 12 has Boost 1.81"
-list debian 13 | grep -qx libboost-json1.83-dev || fail "Debian 13 has Boost 1.83"
-list ubuntu 24.04 | grep -qx libboost-url1.83-dev || fail "Ubuntu 24.04 has Boost 1.83"
+list debian 12 | grep -x libboost-json1.81-dev >/dev/null || fail "Debian 12 has Boost 1.81"
+list debian 13 | grep -x libboost-json1.83-dev >/dev/null || fail "Debian 13 has Boost 1.83"
+list ubuntu 24.04 | grep -x libboost-url1.83-dev >/dev/null || fail "Ubuntu 24.04 has Boost 1.83"
 [ "$(list debian 13 | grep -c clang)" = 0 ] || fail "clang comes only with --dev"
-list debian 13 --ci | grep -qx clang-tidy-19 || fail "--ci brings clang-tidy"
+list debian 13 --ci | grep -x clang-tidy-19 >/dev/null || fail "--ci brings clang-tidy"
 
 status=0
 list fedora 41 >"$folder/out" 2>"$folder/err" || status=$?
