@@ -304,9 +304,9 @@ void CpuContext::GateUpChunk(const MlpWeights& weights, int64_t chunk, int worke
     part.out = own.second.data();
     runner_.Run(Cpu(weights.up), x, part, own.tile.data());
     ops_.silu_mul(own.first.data(), own.second.data(), int64_t{rows} * kChunkOutputs,
-                  own.first.data());
+                  own.third.data());
     for (int row = 0; row < rows; ++row) {
-      const float* gated = own.first.data() + row * kChunkOutputs;
+      const float* gated = own.third.data() + row * kChunkOutputs;
       const int64_t col = chunk * kChunkOutputs;
       if (int8) {
         QuantizeArgs args = buffers_.int8_gated.Place(begin + row, shape_.ffn, col, kChunkOutputs);

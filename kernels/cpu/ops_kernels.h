@@ -51,7 +51,8 @@ struct OpsKernels {
   // Per group of 32: scale = max|x| / 127, q = rne(x * (127 / max|x|)). max|x| < 2^-100: zeros. A
   // group with a NaN or infinity: scale = scaled_sum = NaN, codes 0, so the outputs become NaN.
   void (*quantize_int8)(const QuantizeArgs&);
-  // out[i] = silu(gate[i]) * up[i]; the exponential is good to 2 ulp. out may alias gate or up.
+  // out[i] = silu(gate[i]) * up[i]; the exponential is good to 2 ulp. out aliases nothing
+  // (in place it would not vectorize).
   void (*silu_mul)(const float* gate, const float* up, int64_t n, float* out);
   void (*rope)(const RopeArgs&);
   void (*add)(const float* x, int64_t n, float* accumulator);  // accumulator += x

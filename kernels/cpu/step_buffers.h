@@ -56,12 +56,13 @@ struct WorkerScratch {
       : tile(static_cast<size_t>(max_cols * kTileRows)),
         first(size_t{kRowBlock} * kChunkOutputs),
         second(size_t{kRowBlock} * kChunkOutputs),
+        third(size_t{kRowBlock} * kChunkOutputs),
         sampler(vocab) {}
-  std::vector<float> tile;           // one dequantized tile
-  std::vector<float> first, second;  // [kRowBlock][kChunkOutputs]
+  std::vector<float> tile;                  // one dequantized tile
+  std::vector<float> first, second, third;  // [kRowBlock][kChunkOutputs]
   Sampler sampler;
   size_t bytes() const {
-    return (tile.size() + first.size() + second.size()) * sizeof(float) + sampler.scratch_bytes();
+    return (tile.size() + 3 * first.size()) * sizeof(float) + sampler.scratch_bytes();
   }
 };
 

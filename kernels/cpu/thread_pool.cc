@@ -77,18 +77,26 @@ void ThreadPool::RunErased(int num_items, Erased fn, const void* context) {
   context_ = context;
   num_items_ = num_items;
   next_item_.store(0, std::memory_order_relaxed);
-  num_busy_.store(num_threads_ - 1, std::memory_order_relaxed);
+  entries_.fetch_or(kOpen, std::memory_order_release);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
   Drain(0);
-  // When cores are oversubscribed, the worker that is missing may wait for this very core.
-  for (int spin = 0; num_busy_.load(std::memory_order_acquire) != 0; ++spin) {
+  // Every item is claimed: who is not in yet has nothing to do here and is not waited for (its core
+  // may be another program's for milliseconds).
+  entries_.fetch_and(~kOpen, std::memory_order_acq_rel);
+  for (int spin = 0; entries_.load(std::memory_order_acquire) != 0; ++spin) {
     if (spin < kSpins) {
       Pause();
     } else {
       std::this_thread::yield();
     }
   }
+}
+
+void ThreadPool::Enter(int worker) {
+  // Late for its own Run, a worker may find the next one open: it helps there.
+  if ((entries_.fetch_add(1, std::memory_order_acquire) & kOpen) != 0) Drain(worker);
+  entries_.fetch_sub(1, std::memory_order_release);
 }
 
 void ThreadPool::WorkerLoop(int worker, int core) {
@@ -113,8 +121,7 @@ void ThreadPool::WorkerLoop(int worker, int core) {
     }
     seen = now;
     if (stop_.load()) return;
-    Drain(worker);
-    num_busy_.fetch_sub(1, std::memory_order_release);
+    Enter(worker);
   }
 }
 

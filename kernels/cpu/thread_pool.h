@@ -41,6 +41,7 @@ class ThreadPool {
   using Erased = void (*)(const void*, int, int);
   void RunErased(int num_items, Erased fn, const void* context);
   void WorkerLoop(int worker, int core);
+  void Enter(int worker);
   void Drain(int worker);
 
   const int num_threads_;
@@ -49,7 +50,9 @@ class ThreadPool {
   int num_items_ = 0;
   alignas(64) std::atomic<int> next_item_{0};
   alignas(64) std::atomic<uint32_t> epoch_{0};  // raised once per Run; workers sleep on it
-  alignas(64) std::atomic<int> num_busy_{0};
+  static constexpr uint32_t kOpen = 1u << 31;
+  alignas(64) std::atomic<uint32_t> entries_{
+      0};  // kOpen while a Run has items, plus workers inside
   std::atomic<bool> stop_{false};
   std::vector<std::thread> threads_;
 };

@@ -26,8 +26,10 @@ std::vector<int32_t> Survivors(std::span<const float> logits, const SampleRow& r
   for (int32_t id = 0; static_cast<size_t>(id) < logits.size(); ++id) {
     if (Allowed(row, id)) ids.push_back(id);
   }
-  std::stable_sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
-    return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+  std::sort(ids.begin(), ids.end(), [&](int32_t a, int32_t b) {
+    const float x = logits[static_cast<size_t>(a)];
+    const float y = logits[static_cast<size_t>(b)];
+    return x != y ? x > y : a < b;
   });
   const SamplingParams& p = row.params;
   if (p.temperature < 0.01f) return {ids.front()};

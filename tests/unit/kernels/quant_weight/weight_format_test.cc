@@ -62,7 +62,7 @@ TEST(WeightFormatTest, DequantizesBlocksAsDefined) {
     float x[32];
     const auto q8 = RandomBlocks(BlockType::kQ8_0, 32, seed);
     DequantizeBlocks(BlockType::kQ8_0, q8.data(), 32, x);
-    for (int i = 0; i < 32; ++i) {
+    for (size_t i = 0; i < 32; ++i) {
       const float want =
           HalfToFloat(U16(q8.data())) * static_cast<float>(static_cast<int8_t>(q8[2 + i]));
       EXPECT_TRUE(x[i] == want || (std::isnan(x[i]) && std::isnan(want)));
@@ -72,7 +72,7 @@ TEST(WeightFormatTest, DequantizesBlocksAsDefined) {
     const auto q41 = RandomBlocks(BlockType::kQ4_1, 32, seed);
     float y[32];
     DequantizeBlocks(BlockType::kQ4_1, q41.data(), 32, y);
-    for (int i = 0; i < 32; ++i) {
+    for (size_t i = 0; i < 32; ++i) {
       const int shift = i < 16 ? 0 : 4;
       const int n0 = static_cast<int>(q40[2 + i % 16]) >> shift & 15;
       const float want0 = HalfToFloat(U16(q40.data())) * static_cast<float>(n0 - 8);
