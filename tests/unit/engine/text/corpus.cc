@@ -101,6 +101,13 @@ std::string GluedTokens(const BpeTokenizer& tokenizer, Rng& rng) {
   return out;
 }
 
+// One character, many times.
+std::string Run(Rng& rng) {
+  const size_t length = 1 + rng.Below(40);  // named: the order of arguments is the compiler's
+  const auto c = static_cast<char>(0x20 + rng.Below(0x5F));
+  return std::string(length, c);
+}
+
 std::string Piece(const BpeTokenizer& tokenizer, Rng& rng) {
   switch (rng.Below(12)) {
     case 0:
@@ -124,7 +131,7 @@ std::string Piece(const BpeTokenizer& tokenizer, Rng& rng) {
     case 9:
       return std::to_string(rng() >> rng.Below(64));
     case 10:
-      return std::string(1 + rng.Below(40), static_cast<char>(0x20 + rng.Below(0x5F)));
+      return Run(rng);
     default:
       return GluedTokens(tokenizer, rng);
   }
