@@ -120,7 +120,9 @@ class Bench {
   // Nothing runs: nothing may be owned by a sequence.
   void ExpectNothingOwned() {
     ExpectAuditClean();
-    for (const PageCounts& pages : engine_->Audit()->pages) EXPECT_EQ(pages.owned, 0);
+    const absl::StatusOr<AuditReport> report = engine_->Audit();
+    ASSERT_TRUE(report.ok());
+    for (const PageCounts& pages : report->pages) EXPECT_EQ(pages.owned, 0);
   }
 
   // Exactly one OnFinish, OK, and every choice's tokens as the closed form says.
