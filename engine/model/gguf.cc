@@ -26,7 +26,8 @@ bool LoadInt(GgufValueType type, const std::byte* bytes, int64_t* out) {
       *out = LoadAs<uint8_t>(bytes);
       return true;
     case GgufValueType::kInt8:
-      *out = LoadAs<int8_t>(bytes);
+      *out = LoadAs<uint8_t>(bytes) ^ 0x80;  // sign extension: (x ^ 128) - 128
+      *out -= 0x80;
       return true;
     case GgufValueType::kUint16:
       *out = LoadAs<uint16_t>(bytes);
