@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "kernels/cpu/attn_kernels.h"
-#include "kernels/quant/page_fp16.h"
+#include "kernels/quant/half.h"
 
 namespace intactkv {
 namespace {
@@ -57,7 +57,7 @@ struct V {
   static F LoadHalf(const std::byte* p) {
     uint16_t h;
     std::memcpy(&h, p, sizeof(h));
-    return Fp16ToFloat(h);
+    return HalfToFloat(h);
   }
   static void LoadHalfPairs(const std::byte* p, F& even, F& odd) {
     even = LoadHalf(p);

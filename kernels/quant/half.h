@@ -1,4 +1,5 @@
-// IEEE binary16 <-> binary32 in integers: the same bits on every machine.
+// IEEE binary16 <-> binary32 by bit arithmetic, with directed rounding: the same bits on every
+// compiler and CPU.
 #pragma once
 
 #include <bit>
@@ -19,21 +20,14 @@ inline float HalfToFloat(uint16_t half) {
   return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
 }
 
-// Round to nearest, ties to even. Values beyond 65504 + 16 become infinite; NaN becomes a quiet
-// NaN.
-inline uint16_t FloatToHalf(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  const uint32_t sign = bits >> 16 & 0x8000u;
-  const uint32_t magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
-  if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);
-  if (magnitude < 0x38800000u) {  // below 2^-14: the sum rounds to a multiple of 2^-24 by itself
-    const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
-    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000u));
-  }
-  const uint32_t odd = magnitude >> 13 & 1u;
-  return static_cast<uint16_t>(sign | (magnitude - 0x38000000u + 0xfffu + odd) >> 13);
-}
+inline constexpr float kMaxHalf = 65504.0f;
+
+// To nearest (ties to even), toward minus infinity, toward plus infinity.
+enum class HalfRounding : uint8_t { kNearest, kDown, kUp };
+
+// |x| <= kMaxHalf for a finite result; beyond that, and for infinities, IEEE overflow of the
+// rounding mode. NaN gives a quiet NaN. Subnormals are kept. Thread-safe.
+uint16_t FloatToHalf(float x, HalfRounding rounding = HalfRounding::kNearest);
 
 inline float Bfloat16ToFloat(uint16_t bits) {
   return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "engine/base/check.h"
-#include "kernels/quant/page_fp16.h"
+#include "kernels/quant/half.h"
 #include "kernels/quant/page_pack.h"
 
 namespace intactkv {
@@ -26,13 +26,13 @@ using Canonical = std::array<std::byte, 2 * kTokens * kMaxDims * sizeof(float)>;
 QuantizeHealth ClampToFp16(std::span<float> values) {
   QuantizeHealth health;
   for (float& x : values) {
-    if (std::abs(x) <= kMaxFp16) continue;
+    if (std::abs(x) <= kMaxHalf) continue;
     if (std::isfinite(x)) {
       ++health.num_clamped;
     } else {
       health.non_finite = true;
     }
-    x = std::isnan(x) ? 0.0f : (x > 0.0f ? kMaxFp16 : -kMaxFp16);
+    x = std::isnan(x) ? 0.0f : (x > 0.0f ? kMaxHalf : -kMaxHalf);
   }
   return health;
 }
@@ -73,7 +73,7 @@ QuantizeHealth ConvertSide(KvSide side, SideFormat format, std::span<float> valu
   const QuantizeHealth health = ClampToFp16(values);
   if (format == SideFormat::kF16) {
     for (size_t i = 0; i < values.size(); ++i) {
-      const uint16_t half = FloatToFp16(values[i], Fp16Rounding::kNearest);
+      const uint16_t half = FloatToHalf(values[i], HalfRounding::kNearest);
       std::memcpy(canonical + i * sizeof(half), &half, sizeof(half));
     }
     return health;
@@ -93,10 +93,10 @@ GroupParams QuantizeGroup(const float* x, int count, int stride, int max_code, u
   }
   const float top = static_cast<float>(max_code);
   GroupParams params;
-  params.minimum = FloatToFp16(low, Fp16Rounding::kDown);
-  const float z = Fp16ToFloat(params.minimum);
-  params.scale = FloatToFp16(std::max((high - z) / top, kMinScale), Fp16Rounding::kUp);
-  const float s = Fp16ToFloat(params.scale);
+  params.minimum = FloatToHalf(low, HalfRounding::kDown);
+  const float z = HalfToFloat(params.minimum);
+  params.scale = FloatToHalf(std::max((high - z) / top, kMinScale), HalfRounding::kUp);
+  const float s = HalfToFloat(params.scale);
   for (int i = 0; i < count; ++i) {
     const float rounded = ((x[i * stride] - z) / s + kRoundMagic) - kRoundMagic;
     codes[i * stride] = static_cast<uint8_t>(std::clamp(rounded, 0.0f, top));

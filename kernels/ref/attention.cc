@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "engine/base/check.h"
-#include "kernels/quant/page_fp16.h"
+#include "kernels/quant/half.h"
 #include "kernels/quant/page_pack.h"
 
 namespace intactkv {
@@ -15,7 +15,7 @@ namespace {
 double ReadFp16(const std::byte* at) {
   uint16_t bits = 0;
   std::memcpy(&bits, at, sizeof(bits));
-  return static_cast<double>(Fp16ToFloat(bits));
+  return static_cast<double>(HalfToFloat(bits));
 }
 
 double ReadF32(const std::byte* at) {

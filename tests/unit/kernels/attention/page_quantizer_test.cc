@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/base/rng.h"
-#include "kernels/quant/page_fp16.h"
+#include "kernels/quant/half.h"
 #include "kernels/quant/page_pack.h"
 
 namespace intactkv {
@@ -26,12 +26,12 @@ TEST(PageQuantizerTest, NoValueIsClippedAndTheErrorIsHalfAStep) {
     float x[32];
     for (float& value : x) {
       value = offset + spread * static_cast<float>(rng.Unit() - 0.5);
-      value = std::min(std::max(value, -kMaxFp16), kMaxFp16);
+      value = std::min(std::max(value, -kMaxHalf), kMaxHalf);
     }
     uint8_t codes[32];
     const GroupParams params = QuantizeGroup(x, 32, 1, max_code, codes);
-    const double s = static_cast<double>(Fp16ToFloat(params.scale));
-    const double z = static_cast<double>(Fp16ToFloat(params.minimum));
+    const double s = static_cast<double>(HalfToFloat(params.scale));
+    const double z = static_cast<double>(HalfToFloat(params.minimum));
     ASSERT_GE(s, 0x1p-14);
     for (int i = 0; i < 32; ++i) {
       const double value = static_cast<double>(x[i]);
@@ -49,8 +49,8 @@ TEST(PageQuantizerTest, ScaleIsTheSmallestThatReachesTheMaximum) {
   const float x[4] = {-1.0f, 0.0f, 0.5f, 2.0f};
   uint8_t codes[4];
   const GroupParams params = QuantizeGroup(x, 4, 1, 15, codes);
-  EXPECT_EQ(params.minimum, FloatToFp16(-1.0f, Fp16Rounding::kNearest));
-  EXPECT_EQ(params.scale, FloatToFp16(0.2f, Fp16Rounding::kUp));
+  EXPECT_EQ(params.minimum, FloatToHalf(-1.0f, HalfRounding::kNearest));
+  EXPECT_EQ(params.scale, FloatToHalf(0.2f, HalfRounding::kUp));
   EXPECT_EQ(codes[0], 0);
   EXPECT_EQ(codes[1], 5);
   EXPECT_EQ(codes[2], 7);  // 7.4998 with the rounded-up scale
@@ -72,8 +72,8 @@ TEST(PageQuantizerTest, ConstantGroupsKeepTheLeastScale) {
   const float x[3] = {3.0f, 3.0f, 3.0f};
   uint8_t codes[3] = {9, 9, 9};
   const GroupParams params = QuantizeGroup(x, 3, 1, 255, codes);
-  EXPECT_EQ(Fp16ToFloat(params.scale), 0x1p-14f);
-  EXPECT_EQ(Fp16ToFloat(params.minimum), 3.0f);
+  EXPECT_EQ(HalfToFloat(params.scale), 0x1p-14f);
+  EXPECT_EQ(HalfToFloat(params.minimum), 3.0f);
   EXPECT_EQ(codes[1], 0);
 }
 

@@ -1,4 +1,4 @@
-#include "kernels/quant/page_fp16.h"
+#include "kernels/quant/half.h"
 
 #include <bit>
 
@@ -8,13 +8,13 @@ namespace {
 constexpr uint32_t kInfinityBits = 0x7f800000u;
 
 // Whether a magnitude is rounded away from zero, given what was cut off.
-bool RoundsAway(Fp16Rounding rounding, bool negative, uint32_t kept, int32_t rest_against_half) {
+bool RoundsAway(HalfRounding rounding, bool negative, uint32_t kept, int32_t rest_against_half) {
   switch (rounding) {
-    case Fp16Rounding::kNearest:
+    case HalfRounding::kNearest:
       return rest_against_half > 0 || (rest_against_half == 0 && (kept & 1u) != 0);
-    case Fp16Rounding::kDown:
+    case HalfRounding::kDown:
       return negative;
-    case Fp16Rounding::kUp:
+    case HalfRounding::kUp:
       return !negative;
   }
   return false;
@@ -22,7 +22,7 @@ bool RoundsAway(Fp16Rounding rounding, bool negative, uint32_t kept, int32_t res
 
 }  // namespace
 
-uint16_t FloatToFp16(float x, Fp16Rounding rounding) {
+uint16_t FloatToHalf(float x, HalfRounding rounding) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   const bool negative = (bits >> 31) != 0;
   const uint32_t sign = negative ? 0x8000u : 0u;
@@ -49,18 +49,6 @@ uint16_t FloatToFp16(float x, Fp16Rounding rounding) {
     if (RoundsAway(rounding, negative, kept, against_half)) ++out;  // may carry into the exponent
   }
   return static_cast<uint16_t>(sign | out);
-}
-
-float Fp16ToFloat(uint16_t h) {
-  const uint32_t sign = static_cast<uint32_t>(h & 0x8000u) << 16;
-  const uint32_t exponent = (h >> 10) & 0x1fu;
-  const uint32_t mantissa = h & 0x3ffu;
-  if (exponent == 0x1fu) return std::bit_cast<float>(sign | kInfinityBits | (mantissa << 13));
-  if (exponent != 0) {
-    return std::bit_cast<float>(sign | ((exponent + 112u) << 23) | (mantissa << 13));
-  }
-  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;  // exact
-  return sign != 0 ? -magnitude : magnitude;
 }
 
 }  // namespace intactkv
