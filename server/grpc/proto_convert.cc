@@ -1,33 +1,28 @@
 #include "server/grpc/proto_convert.h"
 
-#include <optional>
+#include <string>
+
+#include "server/request/request_limits.h"
+#include "server/request/utf8.h"
 
 namespace intactkv {
 namespace {
 
-// A proto string must be UTF-8: the bytes of a single token may be half a character.
-std::string ShowableToken(const TextCodec& codec, TokenId token) {
-  if (codec.IsSpecial(token)) return codec.TokenBytes(token);
-  const std::unique_ptr<StreamDecoder> decoder = codec.NewStreamDecoder();
-  std::string text = decoder->Feed(token);
-  return text + decoder->Flush();
+// The bytes of a single token may be half a character: `token` shows them as REST does,
+// `token_bytes` has them as they are.
+template <typename Message>
+void FillToken(const TextCodec& codec, TokenId token, float logprob, Message* out) {
+  const std::string bytes = codec.TokenBytes(token);
+  out->set_token(ToValidUtf8(bytes));
+  out->set_token_id(token.value);
+  out->set_logprob(static_cast<double>(ShownLogprob(logprob)));
+  out->set_token_bytes(bytes);
 }
 
-// Below the smallest float a client can use: -inf is not a number that JSON users of this API
-// expect either.
-double Floor(float logprob) { return logprob < -9999.0f ? -9999.0 : static_cast<double>(logprob); }
-
 void FillLogprob(const TextCodec& codec, const SampledToken& token, v1::TokenLogprob* out) {
-  out->set_token(ShowableToken(codec, token.token));
-  out->set_token_id(token.token.value);
-  out->set_logprob(Floor(token.logprob));
-  out->set_token_bytes(codec.TokenBytes(token.token));
+  FillToken(codec, token.token, token.logprob, out);
   for (const TokenLogprob& top : token.top) {
-    v1::TopLogprob* entry = out->add_top_logprobs();
-    entry->set_token(ShowableToken(codec, top.token));
-    entry->set_token_id(top.token.value);
-    entry->set_logprob(Floor(top.logprob));
-    entry->set_token_bytes(codec.TokenBytes(top.token));
+    FillToken(codec, top.token, top.logprob, out->add_top_logprobs());
   }
 }
 

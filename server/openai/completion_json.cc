@@ -6,13 +6,11 @@
 #include <utility>
 
 #include "engine/base/json_log.h"
-#include "server/openai/utf8.h"
 #include "server/request/request_limits.h"
+#include "server/request/utf8.h"
 
 namespace intactkv {
 namespace {
-
-constexpr float kLowestLogprob = -9999.0f;
 
 std::string_view ReasonWord(FinishReason reason) {
   return reason == FinishReason::kLength ? "length" : "stop";
@@ -50,11 +48,11 @@ std::string TokenKey(const TextCodec& codec, TokenId token) {
 }  // namespace
 
 void AppendLogprob(std::string& out, float logprob) {
-  if (!(logprob > kLowestLogprob)) {  // -infinity and NaN have no JSON
+  logprob = ShownLogprob(logprob);
+  if (logprob == kLowestLogprob) {
     out += "-9999.0";
     return;
   }
-  if (logprob > 0.0f) logprob = 0.0f;
   char text[32];
   const auto [end, error] = std::to_chars(text, text + sizeof(text), logprob);
   out.append(text, end);

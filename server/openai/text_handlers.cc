@@ -9,7 +9,7 @@
 #include "server/openai/json_reader.h"
 #include "server/openai/messages_parser.h"
 #include "server/openai/responses.h"
-#include "server/openai/utf8.h"
+#include "server/request/utf8.h"
 
 namespace intactkv {
 namespace {

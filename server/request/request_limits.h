@@ -17,6 +17,12 @@ inline constexpr size_t kMaxSaltBytes = 256;
 inline constexpr double kMaxTemperature = 2.0;
 inline constexpr double kGreedyBelow = 0.01;  // a lower temperature is greedy
 inline constexpr int64_t kMaxTopLogprobs = 20;
+inline constexpr float kLowestLogprob = -9999.0f;
+// What both wires show: JSON has no -infinity and no NaN, and no probability is above 1.
+constexpr float ShownLogprob(float logprob) {
+  if (!(logprob > kLowestLogprob)) return kLowestLogprob;
+  return logprob > 0.0f ? 0.0f : logprob;
+}
 inline constexpr int32_t kDefaultCompletionTokens = 16;  // when a raw prompt names no max_tokens
 
 }  // namespace intactkv

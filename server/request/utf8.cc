@@ -1,4 +1,4 @@
-#include "server/openai/utf8.h"
+#include "server/request/utf8.h"
 
 #include <algorithm>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Makes byte strings of tokens fit for JSON. Pure functions.
+// Makes byte strings of tokens fit for JSON and protobuf, which carry UTF-8 only. Pure functions.
 #pragma once
 
 #include <cstddef>
