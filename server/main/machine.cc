@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -52,12 +51,6 @@ std::string DefaultModelPath() {
                            ? cache
                            : std::string(home == nullptr ? "" : home) + "/.cache";
   return folder + "/intactkv/SmolLM2-135M-Instruct.Q4_1.gguf";
-}
-
-std::string FormatMiB(int64_t bytes) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof(buffer), "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
-  return buffer;
 }
 
 }  // namespace intactkv

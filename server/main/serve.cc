@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -73,11 +72,9 @@ class Server {
   absl::Status Load();
   void Drain(const sigset_t& signals);
   void CloseWires(absl::Time deadline);
-  std::optional<EngineStats> Stats() const;
 
   const ServerConfig& config_;
   ServerContext context_;
-  std::atomic<Engine*> engine_{nullptr};
   std::unique_ptr<Metrics> metrics_;
   std::atomic<const Metrics*> published_metrics_{nullptr};
   boost::asio::thread_pool grpc_posts_{1};
@@ -87,12 +84,6 @@ class Server {
 #endif
   std::unique_ptr<ServingStack> stack_;
 };
-
-std::optional<EngineStats> Server::Stats() const {
-  const Engine* engine = engine_.load();
-  if (engine == nullptr) return std::nullopt;
-  return engine->Stats();
-}
 
 absl::Status Server::ListenHttp(std::unique_ptr<HttpServer>& server, uint16_t port, bool is_admin) {
   ApiOptions api;
@@ -147,13 +138,13 @@ absl::Status Server::Load() {
   hooks.print = Print;
   ASSIGN_OR_RETURN(stack_, ServingStack::Build(config_, hooks));
   stack_->engine().Start();
-  engine_.store(&stack_->engine());
   MetricsFacts facts;
   facts.version = INTACTKV_VERSION;
   facts.model_name = config_.model_name;
-  facts.weights_bytes[std::string(Name(config_.weights))] = stack_->serving_weight_bytes();
+  facts.weights_bytes[std::string(Name(config_.weights))] = stack_->plan().weights_bytes;
   facts.planned_bytes = stack_->plan().total_bytes();
-  metrics_ = std::make_unique<Metrics>([this] { return Stats(); }, std::move(facts));
+  metrics_ = std::make_unique<Metrics>([engine = &stack_->engine()] { return engine->Stats(); },
+                                       std::move(facts));
   published_metrics_.store(metrics_.get());
   ServingParts parts;
   parts.engine = &stack_->engine();

@@ -11,6 +11,7 @@
 #include "engine/base/page_entry.h"
 #include "engine/base/status_macros.h"
 #include "engine/exec/transformer_executor.h"
+#include "engine/model/inspect.h"
 #include "engine/text/text_codec.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/isa.h"
@@ -281,8 +282,8 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
   parts.clock = &clock_;
   parts.rng = Rng((static_cast<uint64_t>(std::random_device{}()) << 32) | std::random_device{}());
   if (pinned_ != nullptr) {
-    full_precision_ = std::make_shared<FullPrecision>(*this, config, hooks);
-    parts.full_precision = [source = full_precision_] { return source->Make(); };
+    full_precision_ = std::make_unique<FullPrecision>(*this, config, hooks);
+    parts.full_precision = [source = full_precision_.get()] { return source->Make(); };
   }
   engine_ = std::make_unique<EngineCore>(core, std::move(parts));
   return absl::OkStatus();
@@ -292,7 +293,7 @@ absl::Status ServingStack::BuildPins(const std::vector<PinRequest>& pins, const 
   for (const PinRequest& pin : pins) {
     ASSIGN_OR_RETURN(const PrefixInfo info, engine_->Pin(pin));
     hooks.print("prefix " + info.name + "  " + std::to_string(info.num_tokens) + " tokens, " +
-                FormatMiB(info.bytes) +
+                FormatBytes(info.bytes) +
                 ", any request shares its longest common start (id match), sha256 " +
                 info.checksum.substr(0, 16));
   }

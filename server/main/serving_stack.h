@@ -20,13 +20,8 @@
 
 namespace intactkv {
 
-// One line of the start-up report: what was decided, and why.
-struct Decision {
-  std::string what, value, why;
-};
-
 struct StackHooks {
-  // Called with one finished line at a time; never empty when the caller wants to see progress.
+  // Called with one finished line at a time (the memory table comes as one call); must be callable.
   std::function<void(const std::string& line)> print = [](const std::string&) {};
   // Tests may wrap the serving executor.
   std::function<std::unique_ptr<Executor>(std::unique_ptr<Executor>)> decorate =
@@ -48,8 +43,6 @@ class ServingStack {
   const ModelConfig& model() const { return model_; }
   const MemoryPlan& plan() const { return plan_; }
   int32_t max_model_len() const { return max_model_len_; }
-  int64_t serving_weight_bytes() const { return plan_.weights_bytes; }
-  const std::vector<KernelChoice>& kernels() const { return kernels_; }
 
  private:
   class FullPrecision;
@@ -67,7 +60,7 @@ class ServingStack {
   RealClock clock_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<KvPool> pinned_, stored_, hot_;
-  std::shared_ptr<FullPrecision> full_precision_;
+  std::unique_ptr<FullPrecision> full_precision_;
   std::unique_ptr<EngineCore> engine_;
   std::vector<KernelChoice> kernels_;
   MemoryPlan plan_;
