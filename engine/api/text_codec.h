@@ -36,7 +36,8 @@ class TextCodec {
  public:
   virtual ~TextCodec() = default;
   // Plain text -> ids. Special tokens are never produced from `text`. Invalid UTF-8 is allowed:
-  // bytes in, the same bytes out.
+  // bytes in, the same bytes out, but for a byte that the vocabulary has no token for: it is left
+  // out.
   virtual absl::StatusOr<std::vector<TokenId>> Encode(std::string_view text) const = 0;
   // Chat template over `messages`, then ids. Specials come from the template's own text only, never
   // from a message. kInvalidArgument: the template refuses the messages (its raise_exception text),
