@@ -117,7 +117,7 @@ class CpuKvAttention final : public KvAttention {
   void Append(int layer, const float* k, const float* v) override;
   void Attend(int layer, const float* q, float* out) override;
   std::span<const SequenceHealth> health() const override {
-    return {health_.data(), batch_ == nullptr ? 0 : batch_->sequences.size()};
+    return {health_.data(), num_sequences_};
   }
   size_t scratch_bytes() const override {
     return scratch_->bytes() + states_.bytes() + partials_.bytes();
@@ -161,6 +161,8 @@ class CpuKvAttention final : public KvAttention {
   const size_t max_split_;  // (tile, head) pairs whose items may be spread over threads
   KvPlan plan_;
   const Batch* batch_ = nullptr;
+  // The batch may be gone when health() is read; only Begin..Attend may follow batch_.
+  size_t num_sequences_ = 0;
   std::vector<SequenceHealth> health_;
   std::vector<int> copy_back_;  // indices of touched pages
   size_t state_floats_;
@@ -194,9 +196,11 @@ CpuKvAttention::CpuKvAttention(const ContextOptions& options, const KvPlanLimits
 
 absl::Status CpuKvAttention::Begin(const Batch& batch) {
   batch_ = nullptr;
+  num_sequences_ = 0;
   copy_back_.clear();
   RETURN_IF_ERROR(plan_.Build(batch));
   batch_ = &batch;
+  num_sequences_ = batch.sequences.size();
   std::fill(health_.begin(), health_.end(), SequenceHealth{});
   for (size_t i = 0; i < plan_.touched().size(); ++i) {
     if (plan_.touched()[i].copy_back) copy_back_.push_back(static_cast<int>(i));
