@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "engine/base/mutex.h"
 
 namespace intactkv {
 
@@ -21,14 +21,15 @@ class BoundedQueue {
 
   // False if the queue is full; `value` is then untouched.
   [[nodiscard]] bool TryPush(T&& value) {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (items_.size() >= capacity_) return false;
     items_.push_back(std::move(value));
+    filled_.NotifyOne();
     return true;
   }
 
   std::optional<T> TryPop() {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     if (items_.empty()) return std::nullopt;
     std::optional<T> value(std::move(items_.front()));
     items_.pop_front();
@@ -37,20 +38,24 @@ class BoundedQueue {
 
   // Waits until an item is there or `timeout` has passed. True if there is one.
   bool WaitNonEmpty(absl::Duration timeout) const {
-    absl::MutexLock lock(&mutex_);
-    return mutex_.AwaitWithTimeout(
-        absl::Condition(+[](const std::deque<T>* q) { return !q->empty(); }, &items_), timeout);
+    const absl::Time deadline = absl::Now() + timeout;
+    MutexLock lock(&mutex_);
+    while (items_.empty()) {
+      if (!filled_.WaitWithDeadline(&mutex_, deadline)) return false;
+    }
+    return true;
   }
 
   size_t size() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return items_.size();
   }
   size_t capacity() const { return capacity_; }
 
  private:
   const size_t capacity_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
+  mutable CondVar filled_;
   std::deque<T> items_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -8,13 +8,13 @@ namespace intactkv {
 absl::Time RealClock::Now() const { return absl::Now(); }
 
 absl::Time ManualClock::Now() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return now_;
 }
 
 void ManualClock::Advance(absl::Duration by) {
   CHECK(by >= absl::ZeroDuration());
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   now_ += by;
 }
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "engine/base/mutex.h"
 
 namespace intactkv {
 
@@ -26,7 +26,7 @@ class ManualClock : public Clock {
   void Advance(absl::Duration by);  // by >= 0
 
  private:
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   absl::Time now_ ABSL_GUARDED_BY(mutex_) = absl::UnixEpoch();
 };
 

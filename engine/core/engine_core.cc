@@ -61,7 +61,7 @@ void EngineCore::Start() {
 void EngineCore::Stop() {
   std::vector<std::function<void()>> waiters;
   {
-    absl::MutexLock lock(&door_);
+    MutexLock lock(&door_);
     if (stopped_) return;
     stopped_ = true;
     waiters = std::move(drain_waiters_);
@@ -121,7 +121,7 @@ absl::StatusOr<RequestHandle> EngineCore::Submit(GenerationRequest request,
 }
 
 absl::Status EngineCore::PushSubmit(SubmitCommand command) {
-  absl::MutexLock lock(&door_);
+  MutexLock lock(&door_);
   if (stopped_ || draining_) return Unavailable("the engine is draining");
   if (num_queued_ >= options_.max_queue) {
     return ResourceExhausted("the queue of " + std::to_string(options_.max_queue) +
@@ -137,7 +137,7 @@ absl::Status EngineCore::PushSubmit(SubmitCommand command) {
 }
 
 absl::Status EngineCore::PushControl(ControlCommand command) {
-  absl::MutexLock lock(&door_);
+  MutexLock lock(&door_);
   if (stopped_) return Unavailable("the engine has stopped");
   if (!commands_.TryPush(Command(std::move(command)))) {
     return ResourceExhausted("the command queue is full");
@@ -145,7 +145,7 @@ absl::Status EngineCore::PushControl(ControlCommand command) {
   return absl::OkStatus();
 }
 
-void EngineCore::Await(const absl::Notification& done) {
+void EngineCore::Await(const Notification& done) {
   if (loop_running_) {
     done.WaitForNotification();
   } else {
@@ -156,7 +156,7 @@ void EngineCore::Await(const absl::Notification& done) {
 template <typename Result>
 Result EngineCore::RunAndWait(std::function<Result()> work) {
   std::optional<Result> result;
-  absl::Notification done;
+  Notification done;
   const absl::Status pushed = PushControl([&] {
     result.emplace(work());
     done.Notify();
@@ -190,14 +190,14 @@ absl::Status EngineCore::Unpin(PrefixId id) {
 }
 
 std::vector<PrefixInfo> EngineCore::ListPrefixes() const {
-  absl::MutexLock lock(&stats_mutex_);
+  MutexLock lock(&stats_mutex_);
   return published_prefixes_;
 }
 
 absl::Status EngineCore::ReplaceModel(std::unique_ptr<Executor> executor,
                                       std::vector<PinRequest> pins) {
   absl::Status result;
-  absl::Notification done;
+  Notification done;
   ReplaceModelAsync(std::move(executor), std::move(pins), [&](absl::Status status) {
     result = std::move(status);
     done.Notify();
@@ -219,12 +219,12 @@ void EngineCore::ReplaceModelAsync(std::unique_ptr<Executor> executor, std::vect
 EngineStats EngineCore::Stats() const {
   EngineStats stats;
   {
-    absl::MutexLock lock(&stats_mutex_);
+    MutexLock lock(&stats_mutex_);
     stats = published_;
   }
   stats.requests_accepted = num_accepted_;
   stats.requests_rejected = num_rejected_;
-  absl::MutexLock lock(&door_);
+  MutexLock lock(&door_);
   stats.draining = draining_;
   return stats;
 }
@@ -235,14 +235,14 @@ absl::StatusOr<AuditReport> EngineCore::Audit() {
 }
 
 void EngineCore::Drain(absl::Time deadline) {
-  absl::Notification done;
+  Notification done;
   DrainAsync(deadline, [&] { done.Notify(); });
   Await(done);
 }
 
 void EngineCore::DrainAsync(absl::Time deadline, std::function<void()> done) {
   {
-    absl::MutexLock lock(&door_);
+    MutexLock lock(&door_);
     if (!stopped_) {
       draining_ = true;
       drain_deadline_ = std::min(drain_deadline_, deadline);

@@ -14,11 +14,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "engine/api/engine.h"
 #include "engine/base/bounded_queue.h"
+#include "engine/base/mutex.h"
 #include "engine/core/engine_options.h"
 #include "engine/core/live_request.h"
 #include "engine/core/pin_store.h"
@@ -100,7 +99,7 @@ class EngineCore : public Engine {
   absl::Status Validate(const GenerationRequest& request) const;
   absl::Status PushSubmit(SubmitCommand command);
   absl::Status PushControl(ControlCommand command);
-  void Await(const absl::Notification& done);
+  void Await(const Notification& done);
   // Runs `work` on the engine thread and waits for its result.
   template <typename Result>
   Result RunAndWait(std::function<Result()> work);
@@ -146,12 +145,12 @@ class EngineCore : public Engine {
   std::atomic<uint64_t> epoch_{0};
   std::atomic<int64_t> num_rejected_{0}, num_accepted_{0};
   std::atomic<bool> loop_running_{false}, stop_loop_{false};
-  mutable absl::Mutex door_;  // orders pushes against draining and stopping
+  mutable Mutex door_;  // orders pushes against draining and stopping
   bool stopped_ ABSL_GUARDED_BY(door_) = false;
   bool draining_ ABSL_GUARDED_BY(door_) = false;
   absl::Time drain_deadline_ ABSL_GUARDED_BY(door_) = absl::InfiniteFuture();
   std::vector<std::function<void()>> drain_waiters_ ABSL_GUARDED_BY(door_);
-  mutable absl::Mutex stats_mutex_;
+  mutable Mutex stats_mutex_;
   EngineStats published_ ABSL_GUARDED_BY(stats_mutex_);
   std::vector<PrefixInfo> published_prefixes_ ABSL_GUARDED_BY(stats_mutex_);
   std::thread loop_;

@@ -233,7 +233,7 @@ void EngineCore::LogFinish(RequestId id, const LiveRequest& live, const FinishIn
 void EngineCore::CheckDrained() {
   std::vector<std::function<void()>> waiters;
   {
-    absl::MutexLock lock(&door_);
+    MutexLock lock(&door_);
     if (!draining_) return;
     const bool late = clock_.Now() >= drain_deadline_;
     if (!late && (!live_.empty() || replacement_ || commands_.size() > 0)) return;
@@ -273,7 +273,7 @@ void EngineCore::PublishStats() {
   stats_.waiting = scheduler_.num_waiting();
   stats_.pages = CountPages();
   stats_.full_precision_weight_bytes = pins_.full_precision_bytes();
-  absl::MutexLock lock(&stats_mutex_);
+  MutexLock lock(&stats_mutex_);
   published_ = stats_;
   published_prefixes_ = pins_.List();
 }

@@ -47,6 +47,14 @@ struct Pools {
   CpuKvPool* hot = nullptr;
 };
 
+// What one attention runs on; `scratch` holds one layer.
+struct Parts {
+  Pools pools;
+  const AttnKernels& kernels;
+  std::unique_ptr<CpuKvPool> scratch;
+  ThreadPool* threads;
+};
+
 enum class Segment { kPinned, kStored, kOwn };
 
 std::string KernelName(KvFormat format, int head_dim, const AttnKernels& kernels) {
@@ -110,8 +118,7 @@ bool AllFinite(const float* x, int count) {
 
 class CpuKvAttention final : public KvAttention {
  public:
-  CpuKvAttention(const ContextOptions& options, const KvPlanLimits& limits, Pools pools,
-                 const AttnKernels& kernels, std::unique_ptr<CpuKvPool> scratch, ThreadPool* pool);
+  CpuKvAttention(const ContextOptions& options, const KvPlanLimits& limits, Parts parts);
 
   absl::Status Begin(const Batch& batch) override;
   void Append(int layer, const float* k, const float* v) override;
@@ -172,20 +179,19 @@ class CpuKvAttention final : public KvAttention {
 };
 
 CpuKvAttention::CpuKvAttention(const ContextOptions& options, const KvPlanLimits& limits,
-                               Pools pools, const AttnKernels& kernels,
-                               std::unique_ptr<CpuKvPool> scratch, ThreadPool* pool)
+                               Parts parts)
     : shape_(options.shape),
       limits_(limits),
-      pools_(pools),
-      kernels_(kernels),
-      scratch_(std::move(scratch)),
-      pool_(pool),
+      pools_(parts.pools),
+      kernels_(parts.kernels),
+      scratch_(std::move(parts.scratch)),
+      pool_(parts.threads),
       max_items_(MaxItemsPerRow(limits)),
-      max_split_(pool->num_threads() > 1 ? 4 * static_cast<size_t>(pool->num_threads()) : 0),
+      max_split_(pool_->num_threads() > 1 ? 4 * static_cast<size_t>(pool_->num_threads()) : 0),
       plan_(limits),
       health_(static_cast<size_t>(limits.max_sequences)),
       state_floats_(static_cast<size_t>(kAttnMaxRows * options.shape.head_dim)),
-      states_(2 * state_floats_ * static_cast<size_t>(pool->num_threads())),
+      states_(2 * state_floats_ * static_cast<size_t>(pool_->num_threads())),
       partials_(max_split_ * static_cast<size_t>(max_items_) * state_floats_),
       partial_states_(max_split_ * static_cast<size_t>(max_items_)) {
   copy_back_.reserve(static_cast<size_t>(limits.max_sequences));
@@ -443,7 +449,7 @@ absl::StatusOr<std::unique_ptr<KvAttention>> KvAttention::Create(const ContextOp
   ASSIGN_OR_RETURN(std::unique_ptr<KvPool> scratch, MakeCpuKvPool(layer, MaxScratchPages(limits)));
   std::unique_ptr<CpuKvPool> cpu_scratch(static_cast<CpuKvPool*>(scratch.release()));
   return std::unique_ptr<KvAttention>(new CpuKvAttention(
-      options, limits, pools, AttnKernelsFor(isa), std::move(cpu_scratch), pool));
+      options, limits, {pools, AttnKernelsFor(isa), std::move(cpu_scratch), pool}));
 }
 
 std::vector<KernelChoice> KvAttention::Kernels(const ContextOptions& options, Isa isa) {

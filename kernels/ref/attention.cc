@@ -24,9 +24,16 @@ double ReadF32(const std::byte* at) {
   return static_cast<double>(x);
 }
 
-// One side of a canonical slice, decoded value by value.
-void AppendSide(KvSide side, SideFormat format, size_t dims, std::span<const std::byte> canonical,
-                std::vector<double>& out, size_t tokens) {
+// One side of a canonical slice.
+struct Side {
+  KvSide side;
+  SideFormat format;
+  std::span<const std::byte> canonical;
+};
+
+// Decodes the first `tokens` tokens value by value.
+void AppendSide(const Side& from, size_t dims, size_t tokens, std::vector<double>& out) {
+  const auto [side, format, canonical] = from;
   const size_t elements = kPageTokens * dims;
   const size_t num_groups = side == KvSide::kK ? dims : kPageTokens;
   const std::byte* scales = canonical.data() + elements;
@@ -59,8 +66,8 @@ void RefAppendSlice(KvFormat format, int head_dim, std::span<const std::byte> ca
   const size_t dims = static_cast<size_t>(head_dim);
   const size_t tokens = static_cast<size_t>(num_tokens);
   const size_t k_bytes = CanonicalSideBytes(format.k, KvSide::kK, head_dim);
-  AppendSide(KvSide::kK, format.k, dims, canonical.first(k_bytes), out.k, tokens);
-  AppendSide(KvSide::kV, format.v, dims, canonical.subspan(k_bytes), out.v, tokens);
+  AppendSide({KvSide::kK, format.k, canonical.first(k_bytes)}, dims, tokens, out.k);
+  AppendSide({KvSide::kV, format.v, canonical.subspan(k_bytes)}, dims, tokens, out.v);
 }
 
 std::vector<double> RefAttention(std::span<const float> q, double scale, const RefKv& kv) {

@@ -13,9 +13,10 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "engine/base/check.h"
 #include "engine/base/json_log.h"
+#include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 #include "server/http/connection.h"
 #include "server/http/error_response.h"
@@ -46,7 +47,7 @@ class HttpServer::Impl : public ConnectionHost {
   uint16_t port() const { return port_; }
   uint64_t accept_failures() const { return accept_failures_.load(); }
   size_t num_connections() const {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     return connections_.size();
   }
 
@@ -57,11 +58,13 @@ class HttpServer::Impl : public ConnectionHost {
   };
   absl::Status Listen();
   void Accept();
+  // Stays true until Admit: only the acceptor's strand adds connections.
+  bool HasRoomFor(const std::string& source) const;
   void Admit(tcp::socket socket);
   void Refuse(tcp::socket socket);
   // Posts `method` to every connection's strand.
   void ForEach(void (Connection::*method)());
-  bool NoConnections() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return connections_.empty(); }
+  void AwaitNoConnections(absl::Time deadline);
 
   const HttpServerOptions options_;
   const Router router_;
@@ -73,7 +76,8 @@ class HttpServer::Impl : public ConnectionHost {
   std::atomic<uint64_t> accept_failures_{0};
   uint16_t port_ = 0;
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
+  CondVar none_left_;
   std::map<Connection*, Entry> connections_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, size_t> per_source_ ABSL_GUARDED_BY(mutex_);
 };
@@ -130,22 +134,25 @@ void HttpServer::Impl::Accept() {
                          });
 }
 
+bool HttpServer::Impl::HasRoomFor(const std::string& source) const {
+  MutexLock lock(&mutex_);
+  const auto found = per_source_.find(source);
+  const size_t from_source = found == per_source_.end() ? 0 : found->second;
+  return connections_.size() < options_.max_connections &&
+         from_source < options_.max_connections_per_source;
+}
+
 void HttpServer::Impl::Admit(tcp::socket socket) {
   boost::system::error_code error;
   const std::string source = socket.remote_endpoint(error).address().to_string();
   if (error) return;  // gone already
-  std::shared_ptr<Connection> connection;
+  if (!HasRoomFor(source)) return Refuse(std::move(socket));
+  const auto connection = std::make_shared<Connection>(std::move(socket), *this);
   {
-    absl::MutexLock lock(&mutex_);
-    size_t& from_source = per_source_[source];
-    if (connections_.size() < options_.max_connections &&
-        from_source < options_.max_connections_per_source) {
-      connection = std::make_shared<Connection>(std::move(socket), *this);
-      connections_[connection.get()] = {connection, source};
-      ++from_source;
-    }
+    MutexLock lock(&mutex_);
+    connections_[connection.get()] = {connection, source};
+    ++per_source_[source];
   }
-  if (connection == nullptr) return Refuse(std::move(socket));
   asio::post(connection->executor(), [connection] { connection->Start(); });
 }
 
@@ -169,16 +176,17 @@ void HttpServer::Impl::Refuse(tcp::socket socket) {
 }
 
 void HttpServer::Impl::Remove(Connection* connection) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   const auto it = connections_.find(connection);
   CHECK(it != connections_.end());
   const auto source = per_source_.find(it->second.source);
   if (--source->second == 0) per_source_.erase(source);
   connections_.erase(it);
+  if (connections_.empty()) none_left_.NotifyAll();
 }
 
 void HttpServer::Impl::ForEach(void (Connection::*method)()) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   for (const auto& [key, entry] : connections_) {
     asio::post(entry.connection->executor(),
                [connection = entry.connection, method] { ((*connection).*method)(); });
@@ -196,19 +204,20 @@ void HttpServer::Impl::BeginStop() {
   });
 }
 
+void HttpServer::Impl::AwaitNoConnections(absl::Time deadline) {
+  MutexLock lock(&mutex_);
+  while (!connections_.empty()) {
+    if (!none_left_.WaitWithDeadline(&mutex_, deadline)) return;
+  }
+}
+
 void HttpServer::Impl::Stop(absl::Time deadline) {
   if (threads_.empty()) return;
   BeginStop();
-  {
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithDeadline(absl::Condition(this, &Impl::NoConnections), deadline);
-  }
+  AwaitNoConnections(deadline);
   ForEach(&Connection::Abort);
-  {
-    absl::MutexLock lock(&mutex_);
-    // A handler that does not return (encoding a long prompt) may hold its connection a little.
-    mutex_.AwaitWithTimeout(absl::Condition(this, &Impl::NoConnections), absl::Seconds(5));
-  }
+  // A handler that does not return (encoding a long prompt) may hold its connection a little.
+  AwaitNoConnections(absl::Now() + absl::Seconds(5));
   io_.stop();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();

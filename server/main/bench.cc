@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "engine/base/mutex.h"
 #include "engine/base/rng.h"
 #include "engine/base/status_macros.h"
 #include "server/main/serving_stack.h"
@@ -19,7 +19,7 @@ struct Timing {
   absl::Duration first;  // submit to first token
   absl::Duration rest;   // first token to last token
   int tokens = 0;
-  absl::Notification done;
+  Notification done;
 };
 
 class TimingSink : public TokenSink {

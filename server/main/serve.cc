@@ -14,8 +14,8 @@
 #include <thread>
 #include <utility>
 
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
+#include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 #include "server/http/http_server.h"
 #include "server/main/serving_stack.h"
@@ -166,7 +166,7 @@ void Server::Drain(const sigset_t& signals) {
 #ifdef INTACTKV_WITH_GRPC
   grpc_->SetServing(false);
 #endif
-  absl::Notification drained;
+  Notification drained;
   std::thread drain([&] {
     stack_->engine().Drain(absl::Now() + config_.drain_timeout);
     drained.Notify();

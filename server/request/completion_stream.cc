@@ -5,14 +5,14 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/base/check.h"
+#include "engine/base/mutex.h"
 
 namespace intactkv {
 
 // Where the engine thread leaves what happened; shared with the sink, which may outlive the stream.
 struct CompletionStream::Inbox {
-  absl::Mutex mutex;
+  Mutex mutex;
   std::vector<TokenEvent> events ABSL_GUARDED_BY(mutex);
   std::optional<FinishInfo> finish ABSL_GUARDED_BY(mutex);
   bool scheduled ABSL_GUARDED_BY(mutex) = false;  // a Pump is posted and has not begun
@@ -27,7 +27,7 @@ class CompletionStream::Sink : public TokenSink {
 
   void OnTokens(std::vector<TokenEvent> events) override {
     {
-      absl::MutexLock lock(&inbox_->mutex);
+      MutexLock lock(&inbox_->mutex);
       if (inbox_->closed) return;
       for (TokenEvent& event : events) inbox_->events.push_back(std::move(event));
       if (std::exchange(inbox_->scheduled, true)) return;
@@ -37,7 +37,7 @@ class CompletionStream::Sink : public TokenSink {
 
   void OnFinish(const FinishInfo& info) override {
     {
-      absl::MutexLock lock(&inbox_->mutex);
+      MutexLock lock(&inbox_->mutex);
       if (inbox_->closed) return;
       inbox_->finish = info;
       if (std::exchange(inbox_->scheduled, true)) return;
@@ -129,7 +129,7 @@ RequestOr<std::shared_ptr<CompletionStream>> CompletionStream::Start(
 
 void CompletionStream::Cancel() {
   {
-    absl::MutexLock lock(&inbox_->mutex);
+    MutexLock lock(&inbox_->mutex);
     inbox_->closed = true;
     inbox_->events.clear();
   }
@@ -141,7 +141,7 @@ void CompletionStream::Pump() {
   std::vector<TokenEvent> events;
   std::optional<FinishInfo> finish;
   {
-    absl::MutexLock lock(&inbox_->mutex);
+    MutexLock lock(&inbox_->mutex);
     inbox_->scheduled = false;
     events.swap(inbox_->events);
     finish.swap(inbox_->finish);

@@ -33,14 +33,15 @@ FakeEngine::FakeEngine() {
 
 FakeEngine::~FakeEngine() {
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stop_ = true;
+    changed_.NotifyAll();
   }
   thread_.join();
 }
 
 void FakeEngine::SetScript(Script script) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   script_ = std::move(script);
 }
 
@@ -52,72 +53,68 @@ void FakeEngine::SetAnswer(std::string_view text) {
 }
 
 void FakeEngine::SetSubmitStatus(absl::Status status) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   submit_status_ = std::move(status);
 }
 
 void FakeEngine::SetFailure(absl::Status status, int num_tokens) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   failure_ = std::move(status);
   failure_after_ = num_tokens;
 }
 
 void FakeEngine::SetCached(int32_t cached_tokens, int32_t pinned_tokens) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   cached_tokens_ = cached_tokens;
   pinned_tokens_ = pinned_tokens;
 }
 
 void FakeEngine::AllowSteps(int64_t steps) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   steps_left_ = steps;
+  changed_.NotifyAll();
 }
 
 void FakeEngine::WaitForSubmitted(int64_t count) {
-  absl::MutexLock lock(&mutex_);
-  const auto there = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return static_cast<int64_t>(submitted_.size()) >= count;
-  };
-  mutex_.Await(absl::Condition(&there));
+  MutexLock lock(&mutex_);
+  while (static_cast<int64_t>(submitted_.size()) < count) changed_.Wait(&mutex_);
 }
 
 void FakeEngine::WaitForCancelled(int64_t count) {
-  absl::MutexLock lock(&mutex_);
-  const auto there = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) {
-    return stats_.requests_finished[static_cast<size_t>(FinishReason::kCancelled)] >= count;
-  };
-  mutex_.Await(absl::Condition(&there));
+  MutexLock lock(&mutex_);
+  while (stats_.requests_finished[static_cast<size_t>(FinishReason::kCancelled)] < count) {
+    changed_.Wait(&mutex_);
+  }
 }
 
 void FakeEngine::WaitForIdle() {
-  absl::MutexLock lock(&mutex_);
-  const auto idle = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return running_.empty(); };
-  mutex_.Await(absl::Condition(&idle));
+  MutexLock lock(&mutex_);
+  while (!running_.empty()) changed_.Wait(&mutex_);
 }
 
 int64_t FakeEngine::num_running() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return static_cast<int64_t>(running_.size());
 }
 
 int64_t FakeEngine::num_cancelled() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return stats_.requests_finished[static_cast<size_t>(FinishReason::kCancelled)];
 }
 
 int64_t FakeEngine::num_tokens() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return stats_.generated_tokens;
 }
 
 std::vector<GenerationRequest> FakeEngine::submitted() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   return submitted_;
 }
 
 absl::StatusOr<RequestHandle> FakeEngine::Submit(GenerationRequest request,
                                                  std::unique_ptr<TokenSink> sink) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   if (stats_.draining) return Unavailable("draining");
   RETURN_IF_ERROR(submit_status_);
   submitted_.push_back(request);
@@ -133,10 +130,12 @@ absl::StatusOr<RequestHandle> FakeEngine::Submit(GenerationRequest request,
   running->failure = failure_;
   running->failure_after = failure_after_;
   running_.push_back(running);
+  changed_.NotifyAll();
   return RequestHandle([this, flag = running->cancelled] {
     // Under the lock, so that the engine thread, which waits on its condition, sees it.
-    absl::MutexLock cancel_lock(&mutex_);
+    MutexLock cancel_lock(&mutex_);
     flag->store(true);
+    changed_.NotifyAll();
   });
 }
 
@@ -153,8 +152,8 @@ void FakeEngine::Loop() {
     std::vector<std::shared_ptr<Running>> batch;
     bool may_generate = false;
     {
-      absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(this, &FakeEngine::HasWork));
+      MutexLock lock(&mutex_);
+      while (!HasWork()) changed_.Wait(&mutex_);
       if (stop_) {
         for (const auto& request : running_) request->cancelled->store(true);
       }
@@ -167,8 +166,9 @@ void FakeEngine::Loop() {
     for (const auto& request : batch) {
       if (!may_generate && !request->cancelled->load()) continue;
       if (!Step(*request)) continue;
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       running_.erase(std::find(running_.begin(), running_.end(), request));
+      changed_.NotifyAll();
     }
   }
 }
@@ -188,7 +188,7 @@ bool FakeEngine::Step(Running& request) {
   }
   ++request.index;
   {
-    absl::MutexLock lock(&mutex_);
+    MutexLock lock(&mutex_);
     stats_.generated_tokens += static_cast<int64_t>(events.size());
   }
   request.sink->OnTokens(std::move(events));
@@ -230,8 +230,9 @@ void FakeEngine::Finish(Running& request, absl::Status status) {
   info.usage.completion_tokens = request.generated;
   request.sink->OnFinish(info);
   request.sink.reset();
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   ++stats_.requests_finished[static_cast<size_t>(reason)];
+  changed_.NotifyAll();
 }
 
 absl::StatusOr<PrefixInfo> FakeEngine::Pin(PinRequest) { return FailedPrecondition("no pins"); }
@@ -242,7 +243,7 @@ absl::Status FakeEngine::ReplaceModel(std::unique_ptr<Executor>, std::vector<Pin
 }
 
 EngineStats FakeEngine::Stats() const {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   EngineStats stats = stats_;
   stats.running = static_cast<int32_t>(running_.size());
   return stats;
@@ -255,12 +256,14 @@ absl::StatusOr<AuditReport> FakeEngine::Audit() {
 }
 
 void FakeEngine::Drain(absl::Time deadline) {
-  absl::MutexLock lock(&mutex_);
+  MutexLock lock(&mutex_);
   stats_.draining = true;
-  const auto idle = [&]() ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return running_.empty(); };
-  if (mutex_.AwaitWithDeadline(absl::Condition(&idle), deadline)) return;
-  for (const auto& request : running_) request->cancelled->store(true);
-  mutex_.Await(absl::Condition(&idle));
+  while (!running_.empty()) {
+    if (changed_.WaitWithDeadline(&mutex_, deadline)) continue;
+    for (const auto& request : running_) request->cancelled->store(true);
+    changed_.NotifyAll();
+    while (!running_.empty()) changed_.Wait(&mutex_);
+  }
 }
 
 }  // namespace intactkv

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/api/engine.h"
+#include "engine/base/mutex.h"
 
 namespace intactkv {
 
@@ -67,7 +67,8 @@ class FakeEngine : public Engine {
   void Finish(Running& request, absl::Status status);
   bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
 
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
+  CondVar changed_;  // anything below but the script
   Script script_ ABSL_GUARDED_BY(mutex_);
   absl::Status submit_status_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);

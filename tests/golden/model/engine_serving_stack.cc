@@ -1,34 +1,19 @@
 #include "tests/golden/model/engine_serving_stack.h"
 
-#include <condition_variable>
-#include <mutex>
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 
 namespace intactkv::golden {
 namespace {
 
-// What one request came to. Written on the engine thread; read after AwaitDone. (Not
-// absl::Notification, see ForcedTokens.)
+// What one request came to. Written on the engine thread; read after `done`.
 struct Outcome {
   std::vector<TokenId> ids;
   FinishInfo info;
-
-  void MarkDone() {
-    const std::lock_guard lock(mutex);
-    done = true;
-    changed.notify_all();
-  }
-  void AwaitDone() {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [this] { return done; });
-  }
-
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool done = false;
+  Notification done;
 };
 
 class OutcomeSink : public TokenSink {
@@ -39,7 +24,7 @@ class OutcomeSink : public TokenSink {
   }
   void OnFinish(const FinishInfo& info) override {
     outcome_->info = info;
-    outcome_->MarkDone();
+    outcome_->done.Notify();
   }
 
  private:
@@ -70,7 +55,7 @@ absl::StatusOr<Running> Start(Engine& engine, GenerationRequest request) {
 }
 
 absl::Status Wait(const Running& running, size_t num_tokens) {
-  running.outcome->AwaitDone();
+  running.outcome->done.WaitForNotification();
   RETURN_IF_ERROR(running.outcome->info.status);
   if (running.outcome->ids.size() != num_tokens) {
     return Internal("got " + std::to_string(running.outcome->ids.size()) + " tokens, not " +

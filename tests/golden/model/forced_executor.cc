@@ -9,14 +9,14 @@ namespace intactkv::golden {
 
 void ForcedTokens::Add(uint64_t key, std::vector<TokenId> ids) {
   CHECK(!ids.empty());
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(&mutex_);
   const size_t size = ids.size();
   scripts_.insert_or_assign(
       key, Script{.ids = std::move(ids), .rows = std::vector<std::vector<float>>(size)});
 }
 
 absl::StatusOr<std::vector<float>> ForcedTokens::Take(uint64_t key) {
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(&mutex_);
   auto node = scripts_.extract(key);
   if (node.empty()) return NotFound("no forced request with key " + std::to_string(key));
   std::vector<float> logits;
@@ -32,7 +32,7 @@ absl::StatusOr<std::vector<float>> ForcedTokens::Take(uint64_t key) {
 }
 
 void ForcedTokens::Apply(uint64_t key, int64_t index, std::vector<float> row, TokenId& token) {
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(&mutex_);
   const auto it = scripts_.find(key);
   if (it == scripts_.end() || index < 0 || index >= std::ssize(it->second.ids)) return;
   token = it->second.ids[static_cast<size_t>(index)];
@@ -40,7 +40,7 @@ void ForcedTokens::Apply(uint64_t key, int64_t index, std::vector<float> row, To
 }
 
 bool ForcedTokens::Has(uint64_t key) const {
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(&mutex_);
   return scripts_.count(key) != 0;
 }
 

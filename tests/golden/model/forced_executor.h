@@ -5,12 +5,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "engine/base/ids.h"
+#include "engine/base/mutex.h"
 #include "engine/sched/executor.h"
 
 namespace intactkv::golden {
@@ -35,9 +36,8 @@ class ForcedTokens {
     std::vector<TokenId> ids;
     std::vector<std::vector<float>> rows;  // [ids.size()]; empty until computed
   };
-  // Not absl::Mutex: distributions build Abseil without the annotations that ThreadSanitizer needs.
-  mutable std::mutex mutex_;
-  std::map<uint64_t, Script> scripts_;  // guarded by mutex_
+  mutable Mutex mutex_;
+  std::map<uint64_t, Script> scripts_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Samples without a script pass through unchanged. The forced token keeps the log probability that

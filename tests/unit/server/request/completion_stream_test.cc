@@ -4,7 +4,7 @@
 
 #include <deque>
 
-#include "absl/synchronization/mutex.h"
+#include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 #include "tests/support/fake_engine.h"
 #include "tests/support/fake_text_codec.h"
@@ -17,16 +17,16 @@ class HandExecutor {
  public:
   PostFn Poster() {
     return [this](std::function<void()> task) {
-      absl::MutexLock lock(&mutex_);
+      MutexLock lock(&mutex_);
       tasks_.push_back(std::move(task));
+      posted_.NotifyAll();
     };
   }
   void RunOne() {
     std::function<void()> task;
     {
-      absl::MutexLock lock(&mutex_);
-      const auto there = [&] { return !tasks_.empty(); };
-      mutex_.Await(absl::Condition(&there));
+      MutexLock lock(&mutex_);
+      while (tasks_.empty()) posted_.Wait(&mutex_);
       task = std::move(tasks_.front());
       tasks_.pop_front();
     }
@@ -34,7 +34,8 @@ class HandExecutor {
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
+  CondVar posted_;
   std::deque<std::function<void()>> tasks_;
 };
 
