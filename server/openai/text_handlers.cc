@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/base/json_log.h"
@@ -9,6 +10,7 @@
 #include "server/openai/json_reader.h"
 #include "server/openai/messages_parser.h"
 #include "server/openai/responses.h"
+#include "server/request/check_prompt.h"
 #include "server/request/utf8.h"
 
 namespace intactkv {
@@ -43,10 +45,13 @@ RequestOr<std::vector<TokenId>> Tokenize(FieldReader& fields, const TextCodec& c
   if (!prompt.has_value() && messages == nullptr) return MissingParameter("prompt");
   absl::StatusOr<std::vector<TokenId>> ids;
   if (messages != nullptr) {
-    const RequestOr<std::vector<ChatMessage>> parsed = ParseMessages(*messages);
+    RequestOr<std::vector<ChatMessage>> parsed = ParseMessages(*messages);
     if (!parsed.ok()) return parsed.error();
-    ids = codec.EncodeChat(*parsed, add_generation_prompt.value_or(true));
+    std::vector<ChatMessage> chat = std::move(parsed).value();
+    if (const auto fault = CheckMessages(chat)) return *fault;
+    ids = codec.EncodeChat(chat, add_generation_prompt.value_or(true));
   } else {
+    if (const auto fault = CheckPromptText("prompt", *prompt)) return *fault;
     ids = codec.Encode(*prompt);
   }
   if (!ids.ok()) {

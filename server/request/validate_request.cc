@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/rng.h"
+#include "server/request/check_prompt.h"
 #include "server/request/request_limits.h"
 #include "server/request/validated_request.h"
 
@@ -51,11 +52,6 @@ Fault CheckModel(const RawRequest& raw, const ServedModel& model) {
   return std::nullopt;
 }
 
-Fault CheckText(std::string_view param, const std::string& text) {
-  if (text.size() <= kMaxStringBytes) return std::nullopt;
-  return InvalidValue(param, "must have at most " + Text(kMaxStringBytes) + " bytes.");
-}
-
 // Which prompt fields the endpoint takes, and that exactly one is there.
 Fault CheckPromptChoice(const RawRequest& raw) {
   const bool chat = raw.endpoint == Endpoint::kChat;
@@ -77,19 +73,7 @@ Fault CheckPromptChoice(const RawRequest& raw) {
 }
 
 Fault TakeMessages(std::vector<ChatMessage> messages, Fields& out) {
-  if (messages.empty()) return InvalidValue("messages", "must not be empty.");
-  if (messages.size() > kMaxMessages) {
-    return InvalidValue("messages", "must have at most " + Text(kMaxMessages) + " entries.");
-  }
-  for (size_t i = 0; i < messages.size(); ++i) {
-    const std::string at = "messages[" + Text(i) + "]";
-    ChatMessage& message = messages[i];
-    if (message.role == "developer") message.role = "system";  // OpenAI's newer name for it
-    if (message.role != "system" && message.role != "user" && message.role != "assistant") {
-      return InvalidValue(at + ".role", "must be system, developer, user or assistant.");
-    }
-    if (Fault fault = CheckText(at + ".content", message.content)) return fault;
-  }
+  if (Fault fault = CheckMessages(messages)) return fault;
   out.prompt_param = "messages";
   out.prompt = std::move(messages);
   return std::nullopt;
@@ -114,7 +98,7 @@ Fault TakePrompt(RawRequest& raw, const ServedModel& model, Fields& out) {
   if (raw.messages.has_value()) return TakeMessages(std::move(*raw.messages), out);
   if (raw.prompt.has_value()) {
     if (raw.prompt->empty()) return InvalidValue("prompt", "must not be empty.");
-    if (Fault fault = CheckText("prompt", *raw.prompt)) return fault;
+    if (Fault fault = CheckPromptText("prompt", *raw.prompt)) return fault;
     out.prompt_param = "prompt";
     out.prompt = std::move(*raw.prompt);
     return std::nullopt;

@@ -94,7 +94,7 @@ TEST_F(BadInputTest, AdminRoutesRefuseWhatIsNoRequestOfTheirs) {
 
 TEST_F(BadInputTest, GenerationFieldsAreCheckedAndNamed) { CheckAll(GenerationRows(), 300); }
 
-TEST_F(BadInputTest, TextFieldsAreCheckedAndNamed) { CheckAll(TextRows(), 30); }
+TEST_F(BadInputTest, TextFieldsAreCheckedAndNamed) { CheckAll(TextRows(), 40); }
 
 // A route without its rows fails here, so a new one cannot be forgotten.
 TEST_F(BadInputTest, EveryRouteHasEveryKindOfFaultThatItCanMeet) {

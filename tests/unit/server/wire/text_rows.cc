@@ -4,6 +4,8 @@
 namespace intactkv::test {
 namespace {
 
+constexpr size_t kStringLimit = size_t{2} << 20;
+
 class RowMaker {
  public:
   std::vector<BadInput> Make() {
@@ -50,12 +52,21 @@ class RowMaker {
         "missing_required_parameter");
     Add(Fault::kOutOfRange, path, With(GoodBody(path), "messages", "[]"), "prompt",
         "invalid_value");
+    Add(Fault::kOutOfRange, path,
+        With(GoodBody(path), "prompt", "\"" + std::string(kStringLimit + 1, 'a') + "\""), "prompt",
+        "invalid_value");
     AddMessages(Fault::kWrongType, "\"a\"", "messages", "invalid_type");
     AddMessages(Fault::kWrongType, R"([{"role":"user"}])", "messages[0].content",
                 "missing_required_parameter");
     const std::string one = R"({"role":"user","content":"a"})";
+    AddMessages(Fault::kOutOfRange, "[]", "messages", "invalid_value");
     AddMessages(Fault::kOutOfRange, "[" + one + Repeat("," + one, 1024) + "]", "messages",
                 "invalid_value");
+    AddMessages(Fault::kOutOfRange, R"([{"role":"tool","content":"a"}])", "messages[0].role",
+                "invalid_value");
+    AddMessages(Fault::kOutOfRange,
+                R"([{"role":"user","content":")" + std::string(kStringLimit + 1, 'a') + "\"}]",
+                "messages[0].content", "invalid_value");
   }
 
   void Detokenize() {
