@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "engine/base/rng.h"
+#include "server/grpc/message_bytes.h"
 
 namespace intactkv {
 namespace {
@@ -38,7 +39,7 @@ std::string NewId() {
 
 GenerateReactor* GenerateReactor::Create(const ServerContext& server, PostFn post,
                                          grpc::CallbackServerContext* call,
-                                         const v1::GenerateRequest& request) {
+                                         const grpc::ByteBuffer& request) {
   auto reactor = std::shared_ptr<GenerateReactor>(new GenerateReactor(std::move(post), call));
   reactor->self_ = reactor;
   if (std::optional<RequestError> error = reactor->Begin(server, call, request)) {
@@ -50,8 +51,10 @@ GenerateReactor* GenerateReactor::Create(const ServerContext& server, PostFn pos
 
 std::optional<RequestError> GenerateReactor::Begin(const ServerContext& server,
                                                    grpc::CallbackServerContext* call,
-                                                   const v1::GenerateRequest& request) {
+                                                   const grpc::ByteBuffer& bytes) {
   if (std::optional<RequestError> not_ready = server.NotReady()) return not_ready;
+  v1::GenerateRequest request;
+  if (std::optional<RequestError> malformed = ParseMessage(bytes, request)) return malformed;
   const ServingParts& parts = *server.parts();
   codec_ = parts.codec;
   RequestOr<ValidatedRequest> valid = ValidateRequest(ToRawRequest(request), parts.model);
@@ -113,7 +116,8 @@ void GenerateReactor::WriteNext() {
       self->Abandon({grpc::StatusCode::CANCELLED, "the reader made no progress for 30 s"});
     });
   });
-  StartWrite(&pending_.front());
+  outgoing_ = ToBytes(pending_.front());
+  StartWrite(&outgoing_);
 }
 
 void GenerateReactor::OnWriteDone(bool ok) {

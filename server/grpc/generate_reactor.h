@@ -4,13 +4,14 @@
 
 #include <grpcpp/alarm.h>
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <deque>
 #include <memory>
 #include <optional>
 
-#include "intactkv/v1/intactkv.grpc.pb.h"
+#include "intactkv/v1/intactkv.pb.h"
 #include "server/grpc/proto_convert.h"
 #include "server/request/completion_stream.h"
 #include "server/request/server_context.h"
@@ -19,14 +20,14 @@ namespace intactkv {
 
 // Owns itself from Create to OnDone. gRPC's callbacks come on its threads and only post; everything
 // else runs on `post`, one closure at a time, so there is no lock.
-class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateResponse>,
+class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
-  // Validates, encodes and submits; on error the call is finished with its status. Returns the
-  // reactor for gRPC.
+  // Parses, validates, encodes and submits; on error the call is finished with its status. Returns
+  // the reactor for gRPC.
   static GenerateReactor* Create(const ServerContext& server, PostFn post,
                                  grpc::CallbackServerContext* call,
-                                 const v1::GenerateRequest& request);
+                                 const grpc::ByteBuffer& request);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -36,7 +37,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   GenerateReactor(PostFn post, grpc::CallbackServerContext* call)
       : post_(std::move(post)), call_(call) {}
   std::optional<RequestError> Begin(const ServerContext& server, grpc::CallbackServerContext* call,
-                                    const v1::GenerateRequest& request);
+                                    const grpc::ByteBuffer& bytes);
   void Pump();
   void WriteNext();
   void Abandon(
@@ -52,6 +53,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<v1::GenerateRespon
   std::vector<int32_t> prompt_ids_;  // still to be sent; with return_token_ids
   std::shared_ptr<CompletionStream> stream_;
   std::deque<v1::GenerateResponse> pending_;
+  grpc::ByteBuffer outgoing_;  // pending_.front() while it is being written
   bool writing_ = false;
   bool finished_ = false;
   std::optional<grpc::Status> last_status_;  // set when the stream is done: sent after `pending_`

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "intactkv/v1/intactkv.grpc.pb.h"
 #include "server/grpc/generate_reactor.h"
+#include "server/grpc/message_bytes.h"
 
 namespace intactkv {
 namespace {
@@ -20,42 +22,49 @@ constexpr int kMaxPingStrikes = 2;
 constexpr int kMaxConnectionAgeMs = 3'600'000;
 constexpr char kServiceName[] = "intactkv.v1.IntactKV";
 
-class Service final : public v1::IntactKV::CallbackService {
+// Both methods take and give bytes, see message_bytes.h.
+using RawService = v1::IntactKV::WithRawCallbackMethod_Generate<
+    v1::IntactKV::WithRawCallbackMethod_GetModelInfo<v1::IntactKV::Service>>;
+
+class Service final : public RawService {
  public:
   Service(GrpcServerOptions options, const ServerContext* context,
           std::function<PostFn()> make_post)
       : options_(std::move(options)), context_(context), make_post_(std::move(make_post)) {}
 
-  grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(
-      grpc::CallbackServerContext* call, const v1::GenerateRequest* request) override {
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* Generate(grpc::CallbackServerContext* call,
+                                                       const grpc::ByteBuffer* request) override {
     return GenerateReactor::Create(*context_, make_post_(), call, *request);
   }
 
   grpc::ServerUnaryReactor* GetModelInfo(grpc::CallbackServerContext* call,
-                                         const v1::GetModelInfoRequest* request,
-                                         v1::ModelInfo* info) override {
+                                         const grpc::ByteBuffer* request,
+                                         grpc::ByteBuffer* response) override {
     grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    const ServingParts* parts = context_->parts();
-    if (parts == nullptr) {
-      reactor->Finish(FailCall(*call, LoadingError()));
-      return reactor;
-    }
-    if (request->has_model() && request->model() != parts->model.name) {
-      reactor->Finish(FailCall(*call, ModelNotFound()));
-      return reactor;
-    }
-    info->set_id(parts->model.name);
-    info->set_created(parts->model.created_unix_seconds);
-    info->set_max_model_len(parts->model.max_model_len);
-    info->set_vocab_size(parts->model.vocab_size);
-    info->set_weights(options_.weights);
-    info->set_kv(options_.kv);
-    info->set_server_version(options_.server_version);
-    reactor->Finish(grpc::Status::OK);
+    const RequestOr<v1::ModelInfo> info = Describe(*request);
+    if (info.ok()) *response = ToBytes(*info);
+    reactor->Finish(info.ok() ? grpc::Status::OK : FailCall(*call, info.error()));
     return reactor;
   }
 
  private:
+  RequestOr<v1::ModelInfo> Describe(const grpc::ByteBuffer& bytes) const {
+    const ServingParts* parts = context_->parts();
+    if (parts == nullptr) return LoadingError();
+    v1::GetModelInfoRequest request;
+    if (std::optional<RequestError> malformed = ParseMessage(bytes, request)) return *malformed;
+    if (request.has_model() && request.model() != parts->model.name) return ModelNotFound();
+    v1::ModelInfo info;
+    info.set_id(parts->model.name);
+    info.set_created(parts->model.created_unix_seconds);
+    info.set_max_model_len(parts->model.max_model_len);
+    info.set_vocab_size(parts->model.vocab_size);
+    info.set_weights(options_.weights);
+    info.set_kv(options_.kv);
+    info.set_server_version(options_.server_version);
+    return info;
+  }
+
   const GrpcServerOptions options_;
   const ServerContext* const context_;
   const std::function<PostFn()> make_post_;

@@ -181,6 +181,28 @@ TEST_F(GrpcBadInputTest, SeveralPromptsAreAFaultAndNotAChoice) {
   }
 }
 
+TEST_F(GrpcBadInputTest, BytesThatAreNoMessageAreRefused) {
+  const std::string cases[] = {
+      std::string("\xff\xff\xff", 3),  // a cut tag
+      std::string("\x1a\x05"
+                  "ab",
+                  4),                              // prompt shorter than it says
+      std::string("\x1a\x02\xff\xfe", 4),          // prompt that is no UTF-8
+      std::string("\x0a\x01\xc0", 3),              // model that is no UTF-8
+      std::string("\x12\x80\x80\x80\x80\x08", 6),  // a length of 2 GiB
+      std::string(100'000, '\x33'),                // groups in groups
+      "{\"prompt\":\"a\"}",
+  };
+  for (const std::string& bytes : cases) {
+    SCOPED_TRACE(testing::PrintToString(bytes.substr(0, 20)));
+    const Verdict verdict = Beside([&] { return Call(kGenerate, bytes); });
+    EXPECT_EQ(verdict.status, grpc::INVALID_ARGUMENT) << verdict.message;
+    EXPECT_EQ(verdict.code, "malformed_request");
+    EXPECT_EQ(verdict.param, "");
+    EXPECT_EQ(Call("/intactkv.v1.IntactKV/GetModelInfo", "\x0a\x01\xc0").code, "malformed_request");
+  }
+}
+
 TEST_F(GrpcBadInputTest, UnknownMethodsAndModels) {
   for (const char* method : {"/intactkv.v1.IntactKV/Generates", "/intactkv.v1.IntactKV/generate",
                              "/intactkv.v2.IntactKV/Generate", "/v1/completions", "/"}) {
