@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -55,6 +56,15 @@ inline std::vector<TokenId> MakeTokens(int count, int32_t first = 1) {
   return tokens;
 }
 
+// Prompt tokens first, first + 1, ...; greedy.
+inline GenerationRequest MakeRequest(int prompt, int max_new_tokens, int32_t first = 1) {
+  GenerationRequest request;
+  request.prompt = MakeTokens(prompt, first);
+  request.max_new_tokens = max_new_tokens;
+  request.sampling.temperature = 0;
+  return request;
+}
+
 inline EngineCoreOptions SmallOptions() {
   EngineCoreOptions options;
   options.model_identity = "hash";
@@ -102,7 +112,17 @@ class Bench {
     if (handle.ok()) handles_.push_back(*std::move(handle));
     return record;
   }
+  // A request that the engine may refuse at the door.
+  absl::Status TrySubmit(GenerationRequest request, std::shared_ptr<Record> record = nullptr) {
+    if (record == nullptr) record = std::make_shared<Record>();
+    auto sink = std::make_unique<RecordingSink>(std::move(record), std::max(request.n, 1));
+    auto handle = engine_->Submit(std::move(request), std::move(sink));
+    if (!handle.ok()) return handle.status();
+    handles_.push_back(*std::move(handle));
+    return absl::OkStatus();
+  }
   void CancelNewest() { handles_.back().Cancel(); }
+  void Cancel(size_t index) { handles_.at(index).Cancel(); }  // in order of submission
 
   void RunUntilIdle(int max_steps = 10'000) {
     for (int i = 0; engine_->Step(); ++i) {
@@ -117,6 +137,7 @@ class Bench {
     for (const std::string& problem : report->problems) ADD_FAILURE() << problem;
     for (const int32_t n : report->unaccounted) EXPECT_EQ(n, 0);
   }
+  PageCounts Pages(PageClass cls) const { return engine_->Stats().pages[static_cast<size_t>(cls)]; }
   // Nothing runs: nothing may be owned by a sequence.
   void ExpectNothingOwned() {
     ExpectAuditClean();

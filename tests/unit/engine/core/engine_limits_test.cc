@@ -1,0 +1,161 @@
+// What the engine refuses: at the door (Submit returns an error, the sink hears nothing) or when it
+// takes the request (OnFinish before any token). Each limit on both of its edges.
+#include <limits>
+
+#include "tests/unit/engine/core/engine_fixture.h"
+
+namespace intactkv {
+namespace {
+
+using absl::StatusCode;
+
+TEST(EngineLimitsTest, TheQueueTakesMaxQueueRequestsAndNotOneMore) {
+  Bench bench;  // max_queue 8, max_running 4
+  std::vector<GenerationRequest> requests;
+  std::vector<std::shared_ptr<Record>> records;
+  const auto submit = [&] {
+    requests.push_back(MakeRequest(3, 4, 10 * static_cast<int32_t>(requests.size())));
+    records.push_back(bench.Submit(requests.back()));
+  };
+  for (int i = 0; i < 8; ++i) submit();
+  auto refused = std::make_shared<Record>();
+  EXPECT_EQ(bench.TrySubmit(MakeRequest(3, 4), refused).code(), StatusCode::kResourceExhausted);
+  EXPECT_TRUE(refused->destroyed);
+  EXPECT_EQ(refused->num_finishes, 0) << "a refused request has no OnFinish";
+  bench.engine().Step();  // admits four: so many places are free again
+  ASSERT_EQ(bench.engine().Stats().running, 4);
+  for (int i = 0; i < 4; ++i) submit();
+  EXPECT_EQ(bench.TrySubmit(MakeRequest(3, 4)).code(), StatusCode::kResourceExhausted);
+  bench.RunUntilIdle();
+  for (size_t i = 0; i < requests.size(); ++i) bench.ExpectAnswer(requests[i], *records[i], 0);
+  const EngineStats stats = bench.engine().Stats();
+  EXPECT_EQ(stats.requests_accepted, 12);
+  EXPECT_EQ(stats.requests_rejected, 2);
+}
+
+TEST(EngineLimitsTest, ACancelledRequestFreesItsPlaceInTheQueue) {
+  EngineCoreOptions options = SmallOptions();
+  options.max_queue = 1;
+  Bench bench(options);
+  (void)bench.Submit(MakeRequest(3, 4));
+  bench.Cancel(0);
+  EXPECT_EQ(bench.TrySubmit(MakeRequest(3, 4)).code(), StatusCode::kResourceExhausted);
+  bench.engine().Step();
+  EXPECT_TRUE(bench.TrySubmit(MakeRequest(3, 4)).ok());
+}
+
+TEST(EngineLimitsTest, ThePlaceOfARequestThatNeverFitsIsFreeAgain) {
+  EngineCoreOptions options = SmallOptions();
+  options.max_queue = 1;
+  options.num_stored_blocks = 1;
+  Bench bench(options);
+  const auto record = bench.Submit(MakeRequest(40, 4));
+  bench.engine().Step();
+  EXPECT_EQ(record->info.status.code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(bench.TrySubmit(MakeRequest(3, 4)).ok());
+}
+
+struct DoorCase {
+  const char* name;
+  GenerationRequest accepted;
+  GenerationRequest refused;
+};
+
+GenerationRequest WithN(int32_t n) {
+  GenerationRequest request = MakeRequest(3, 1);
+  request.n = n;
+  return request;
+}
+GenerationRequest WithMin(int32_t min_new_tokens) {
+  GenerationRequest request = MakeRequest(3, 4);
+  request.min_new_tokens = min_new_tokens;
+  return request;
+}
+GenerationRequest WithToken(int32_t id) {
+  GenerationRequest request = MakeRequest(3, 1);
+  request.prompt.back() = TokenId(id);
+  return request;
+}
+
+TEST(EngineLimitsTest, TheDoorChecksEveryFieldOnBothEdges) {
+  EngineCoreOptions options = SmallOptions();
+  options.max_model_len = 64;
+  options.max_choices = 5;
+  options.max_queue = 64;
+  Bench bench(options);
+  const std::vector<DoorCase> cases = {
+      {"prompt", MakeRequest(1, 1), MakeRequest(0, 1)},
+      {"lowest id", WithToken(0), WithToken(-1)},
+      {"highest id", WithToken(999), WithToken(1'000)},
+      {"max_new_tokens", MakeRequest(3, 1), MakeRequest(3, 0)},
+      {"min_new_tokens below", WithMin(0), WithMin(-1)},
+      {"min_new_tokens above", WithMin(4), WithMin(5)},
+      {"n below", WithN(1), WithN(0)},
+      {"n above", WithN(5), WithN(6)},
+      {"context by the prompt", MakeRequest(63, 1), MakeRequest(64, 1)},
+      {"context by the answer", MakeRequest(1, 63), MakeRequest(1, 64)},
+      {"no overflow", MakeRequest(1, 2), MakeRequest(1, std::numeric_limits<int32_t>::max())},
+  };
+  int64_t rejected = 0;
+  for (const DoorCase& c : cases) {
+    SCOPED_TRACE(c.name);
+    EXPECT_TRUE(bench.TrySubmit(c.accepted).ok());
+    auto record = std::make_shared<Record>();
+    EXPECT_EQ(bench.TrySubmit(c.refused, record).code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(record->num_finishes, 0);
+    EXPECT_EQ(bench.engine().Stats().requests_rejected, ++rejected);
+  }
+  bench.RunUntilIdle();
+  EXPECT_EQ(bench.engine().Stats().requests_accepted, static_cast<int64_t>(cases.size()));
+}
+
+TEST(EngineLimitsTest, AWorstCaseThatCanNeverFitIsRefusedAtOnce) {
+  EngineCoreOptions options = SmallOptions();
+  options.num_stored_blocks = 4;  // 128 written tokens; the last one is never written
+  Bench bench(options);
+  const GenerationRequest fits = MakeRequest(100, 29);
+  const auto good = bench.Submit(fits);
+  const auto bad = bench.Submit(MakeRequest(100, 30));
+  bench.engine().Step();
+  EXPECT_EQ(bad->num_finishes, 1);
+  EXPECT_EQ(bad->info.status.code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(bad->info.usage.prompt_tokens, 100);
+  EXPECT_TRUE(bad->tokens[0].empty());
+  bench.RunUntilIdle();
+  bench.ExpectAnswer(fits, *good, 0);
+  EXPECT_EQ(bench.executor().num_rows(), 128) << "the refused one computed nothing";
+  bench.ExpectNothingOwned();
+}
+
+TEST(EngineLimitsTest, PinnedTokensNeedNoRoomInThePool) {
+  EngineCoreOptions options = SmallOptions();
+  options.num_stored_blocks = 4;
+  Bench bench(options);
+  ASSERT_TRUE(bench.engine().Pin({.name = "p", .tokens = MakeTokens(40), .owner = ""}).ok());
+  const GenerationRequest fits = MakeRequest(140, 29);  // 100 private tokens
+  const auto good = bench.Submit(fits);
+  const auto bad = bench.Submit(MakeRequest(140, 30));
+  bench.RunUntilIdle();
+  bench.ExpectAnswer(fits, *good, 40);
+  EXPECT_EQ(bad->info.status.code(), StatusCode::kInvalidArgument);
+  bench.ExpectNothingOwned();
+}
+
+// Each choice must fit alone; together they take turns.
+TEST(EngineLimitsTest, ChoicesThatDoNotFitTogetherTakeTurns) {
+  EngineCoreOptions options = SmallOptions();
+  options.num_stored_blocks = 4;
+  Bench bench(options);
+  GenerationRequest request = MakeRequest(65, 60);
+  request.n = 4;
+  request.sampling.temperature = 1;
+  const auto record = bench.Submit(request);
+  bench.RunUntilIdle();
+  bench.ExpectAnswer(request, *record, 0);
+  EXPECT_GT(record->info.num_preemptions, 0);
+  EXPECT_EQ(bench.engine().Stats().preemptions, record->info.num_preemptions);
+  bench.ExpectNothingOwned();
+}
+
+}  // namespace
+}  // namespace intactkv
