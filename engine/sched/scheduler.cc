@@ -291,7 +291,11 @@ std::vector<RequestUpdate> Scheduler::CloseUpdates(std::map<RequestId, RequestUp
     const auto it = groups_.find(id);
     update.id = id;
     update.done = update.non_finite || it->second.num_unfinished == 0;
-    if (update.non_finite) update.events.clear();
+    if (update.non_finite) {
+      // Tokens that other choices got in this step are not delivered, so they are not used either.
+      it->second.progress.usage.completion_tokens -= static_cast<int32_t>(update.events.size());
+      update.events.clear();
+    }
     if (update.events.empty() && !update.done) continue;
     update.progress = it->second.progress;
     if (update.done && !it->second.build_prefix) RemoveGroup(it);

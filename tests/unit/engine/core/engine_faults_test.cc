@@ -61,6 +61,30 @@ TEST(EngineFaultsTest, PagesOfEarlierGoodStepsStayUsable) {
   EXPECT_EQ(second->info.usage.cached_tokens, 32);
 }
 
+// One choice goes bad: the request fails, and its usage counts what was delivered.
+TEST(EngineFaultsTest, ANonFiniteChoiceFailsTheWholeRequest) {
+  Bench bench;
+  GenerationRequest request = MakeRequest(10, 12);
+  request.n = 3;
+  const auto record = bench.Submit(request);
+  const GenerationRequest other = MakeRequest(12, 12, 300);
+  const auto healthy = bench.Submit(other);
+  for (int i = 0; i < 3; ++i) bench.engine().Step();
+  ASSERT_EQ(bench.executor().max_batch(), 4);
+  bench.executor().faults().non_finite.insert(SequenceId(1));
+  bench.engine().Step();
+  EXPECT_EQ(record->num_finishes, 1);
+  EXPECT_EQ(record->info.status.code(), StatusCode::kInternal);
+  size_t delivered = 0;
+  for (const auto& tokens : record->tokens) delivered += tokens.size();
+  EXPECT_EQ(delivered, 9u);
+  EXPECT_EQ(record->info.usage.completion_tokens, 9);
+  EXPECT_EQ(bench.Pages(PageClass::kHot).owned, 1);
+  bench.RunUntilIdle();
+  bench.ExpectAnswer(other, *healthy, 0);
+  bench.ExpectNothingOwned();
+}
+
 TEST(EngineFaultsTest, AFailedStepEndsTheRequestsInItAndNoOther) {
   EngineCoreOptions options = SmallOptions();
   options.max_running = 2;
