@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
+#include "engine/core/check_tokens.h"
 #include "engine/core/engine_metrics.h"
 
 namespace intactkv {
@@ -16,15 +17,6 @@ constexpr size_t kControlSlots = 64;
 
 int64_t BlockBytes(const EngineCoreOptions& options, PageClass cls) {
   return options.block_bytes[static_cast<size_t>(cls)];
-}
-
-absl::Status CheckTokens(const std::vector<TokenId>& tokens, int32_t vocab_size) {
-  for (const TokenId token : tokens) {
-    if (token.value >= 0 && token.value < vocab_size) continue;
-    return InvalidArgument("token id " + std::to_string(token.value) +
-                           " is outside the vocabulary");
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace

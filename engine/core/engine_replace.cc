@@ -4,6 +4,7 @@
 
 #include "engine/base/page_entry.h"
 #include "engine/base/status_macros.h"
+#include "engine/core/check_tokens.h"
 #include "engine/core/engine_core.h"
 
 namespace intactkv {
@@ -74,12 +75,7 @@ absl::Status EngineCore::PinAll(const std::vector<PinRequest>& pins) {
 void EngineCore::RematchWaiting() {
   for (const RequestId id : scheduler_.NeverAdmitted()) {
     const GenerationRequest& request = scheduler_.Find(id)->request;
-    absl::Status status;
-    for (const TokenId token : request.prompt) {
-      if (token.value < vocab_size_) continue;
-      status = InvalidArgument("token id " + std::to_string(token.value) +
-                               " is outside the new model's vocabulary");
-    }
+    absl::Status status = CheckTokens(request.prompt, vocab_size_);
     PinnedMatch pinned;
     if (status.ok()) {
       const absl::StatusOr<BlockHash> anchor = MatchAndAnchor(request, pinned);

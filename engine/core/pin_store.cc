@@ -4,6 +4,7 @@
 
 #include "engine/base/page_entry.h"
 #include "engine/base/status_macros.h"
+#include "engine/core/check_tokens.h"
 #include "engine/core/prefix_builder.h"
 
 namespace intactkv {
@@ -22,12 +23,7 @@ absl::Status PinStore::Validate(const PinRequest& request, int vocab_size) const
                            " tokens leaves no room in a context of " +
                            std::to_string(options_.max_model_len));
   }
-  for (const TokenId token : request.tokens) {
-    if (token.value >= 0 && token.value < vocab_size) continue;
-    return InvalidArgument("token id " + std::to_string(token.value) +
-                           " is outside the vocabulary");
-  }
-  return absl::OkStatus();
+  return CheckTokens(request.tokens, vocab_size);
 }
 
 absl::StatusOr<PrefixInfo> PinStore::Pin(const PinRequest& request, const Executor& serving) {

@@ -1,5 +1,6 @@
 // ReplaceModel: admission stops, what was admitted finishes under the old weights, then pins and
 // prefix cache are exchanged and who still waits is matched again.
+#include <functional>
 #include <optional>
 
 #include "tests/unit/engine/core/engine_fixture.h"
@@ -185,6 +186,47 @@ TEST(EngineReplaceTest, AWaitingPromptOutsideTheNewVocabularyFailsAlone) {
   EXPECT_EQ(foreign->info.status.code(), StatusCode::kInvalidArgument);
   bench.ExpectAnswer(request, *fine, 0);
   EXPECT_EQ(bench.TrySubmit(MakeRequest(1, 3, 900)).code(), StatusCode::kInvalidArgument);
+}
+
+// An executor that lets the test act at the moment when the engine asks for the new vocabulary.
+class HookedExecutor : public Executor {
+ public:
+  HookedExecutor(std::unique_ptr<Executor> inner, std::function<void()> hook)
+      : inner_(std::move(inner)), hook_(std::move(hook)) {}
+  absl::StatusOr<StepResult> Execute(const StepPlan& plan) override {
+    return inner_->Execute(plan);
+  }
+  int64_t weight_bytes() const override { return inner_->weight_bytes(); }
+  int vocab_size() const override {
+    if (hook_) std::exchange(hook_, nullptr)();
+    return inner_->vocab_size();
+  }
+  std::string PageChecksum(const std::vector<PageEntry>& entries) const override {
+    return inner_->PageChecksum(entries);
+  }
+
+ private:
+  std::unique_ptr<Executor> inner_;
+  mutable std::function<void()> hook_;
+};
+
+// Submit checks the ids on the client's thread; the model may change before the engine takes it.
+TEST(EngineReplaceTest, ARequestCheckedAgainstTheOldVocabularyHurtsNobody) {
+  Bench bench;
+  bench.model() = {.epoch = 1, .vocab_size = 900};
+  const GenerationRequest request = MakeRequest(10, 3);
+  std::shared_ptr<Record> foreign;
+  std::shared_ptr<Record> fine;
+  auto executor = std::make_unique<HookedExecutor>(bench.MakeExecutor(1), [&] {
+    foreign = bench.Submit(MakeRequest(10, 3, 950));
+    fine = bench.Submit(request);
+  });
+  ASSERT_TRUE(bench.engine().ReplaceModel(std::move(executor), {}).ok());
+  ASSERT_TRUE(foreign != nullptr);
+  bench.RunUntilIdle();
+  EXPECT_EQ(foreign->num_finishes, 1);
+  EXPECT_EQ(foreign->info.status.code(), StatusCode::kInvalidArgument);
+  bench.ExpectAnswer(request, *fine, 0);
 }
 
 // A longer private part may no longer fit: the old pin covered it.
