@@ -1,0 +1,90 @@
+#include "server/openai/unsupported_parameters.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/json/parse.hpp>
+
+namespace intactkv {
+namespace {
+
+std::vector<std::string> Find(const std::string& body) {
+  return FindUnsupported(boost::json::parse(body).as_object());
+}
+
+// For each parameter the values that leave the answer as it is; null always does.
+struct Row {
+  const char* name;
+  std::vector<const char*> harmless;
+  std::vector<const char*> refused;
+};
+
+const Row kRows[] = {
+    {"tools", {"[]"}, {"[{}]", "true"}},
+    {"tool_choice", {"\"none\"", "\"auto\""}, {"\"required\"", "{\"type\":\"function\"}", "\"\""}},
+    {"functions", {"[]"}, {"[{}]"}},
+    {"function_call", {"\"none\"", "\"auto\""}, {"{\"name\":\"f\"}"}},
+    {"response_format",
+     {R"({"type":"text"})"},
+     {R"({"type":"json_object"})", R"({"type":"json_schema"})", "{}", "\"text\""}},
+    {"logit_bias", {"{}"}, {"{\"5\":1}", "{\"5\":0}"}},
+    {"presence_penalty", {"0", "0.0", "-0.0"}, {"0.1", "-2", "\"0\"", "false"}},
+    {"frequency_penalty", {"0", "0.0"}, {"2"}},
+    {"repetition_penalty", {"1", "1.0"}, {"0", "1.1", "true"}},
+    {"length_penalty", {"1"}, {"0"}},
+    {"best_of", {"1"}, {"2", "0"}},
+    {"echo", {"false"}, {"true", "0"}},
+    {"suffix", {"\"\""}, {"\"x\""}},
+    {"audio", {}, {"{}", "false"}},
+    {"modalities", {"[\"text\"]"}, {"[\"text\",\"audio\"]", "[]", "\"text\"", "[1]"}},
+    {"prediction", {}, {"{}"}},
+    {"web_search_options", {}, {"{}"}},
+    {"prompt_logprobs", {}, {"0"}},
+    {"prompt_embeds", {}, {"\"\""}},
+    {"allowed_token_ids", {}, {"[1]"}},
+    {"logprob_token_ids", {}, {"[1]"}},
+    {"bad_words", {"[]"}, {"[\"x\"]"}},
+    {"logits_processors", {"[]"}, {"[\"x\"]"}},
+    {"use_beam_search", {"false"}, {"true"}},
+    {"include_stop_str_in_output", {"false"}, {"true"}},
+    {"skip_special_tokens", {"true"}, {"false"}},
+    {"truncate_prompt_tokens", {}, {"5"}},
+    {"chat_template", {}, {"\"x\""}},
+    {"chat_template_kwargs", {"{}"}, {"{\"a\":1}"}},
+    {"add_generation_prompt", {"true"}, {"false"}},
+    {"continue_final_message", {"false"}, {"true"}},
+    {"structured_outputs", {"{}"}, {"{\"json\":{}}"}},
+    {"guided_json", {}, {"{}"}},
+    {"guided_regex", {}, {"\"a\""}},
+    {"guided_choice", {}, {"[\"a\"]"}},
+    {"guided_grammar", {}, {"\"a\""}},
+    {"grammar", {"\"\""}, {"\"root ::= x\""}},
+    {"json_schema", {}, {"{}"}},
+    {"regex", {}, {"\"a\""}},
+    {"ebnf", {}, {"\"a\""}},
+    {"typical_p", {"1", "1.0"}, {"0.9"}},
+    {"kv_transfer_params", {}, {"{}"}},
+};
+
+TEST(UnsupportedParametersTest, HarmlessValuesAreIgnoredAndOthersNamed) {
+  for (const Row& row : kRows) {
+    const auto body = [&](const std::string& value) {
+      return "{\"" + std::string(row.name) + "\":" + value + "}";
+    };
+    EXPECT_TRUE(Find(body("null")).empty()) << row.name;
+    for (const char* value : row.harmless) {
+      EXPECT_TRUE(Find(body(value)).empty()) << row.name << " = " << value;
+    }
+    for (const char* value : row.refused) {
+      EXPECT_EQ(Find(body(value)), std::vector<std::string>{row.name})
+          << row.name << " = " << value;
+    }
+  }
+}
+
+TEST(UnsupportedParametersTest, WhatIsSupportedOrUnknownIsNotItsBusiness) {
+  EXPECT_TRUE(Find("{}").empty());
+  EXPECT_TRUE(Find(R"({"temperature":5,"n":100,"user":"u","foo":true})").empty());
+}
+
+}  // namespace
+}  // namespace intactkv
