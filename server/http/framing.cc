@@ -142,7 +142,6 @@ Fault CheckWhole(std::string_view method, const Seen& seen, const Framing& frami
 
 std::variant<Framing, FramingError> CheckFraming(std::string_view head,
                                                  const FramingLimits& limits) {
-  if (head.size() > limits.head_bytes) return FramingError{431, "The request head is too large."};
   if (Fault fault = CheckPartialHead(head, 0, limits)) return *fault;
   Framing framing;
   Seen seen;
@@ -178,8 +177,10 @@ std::optional<FramingError> CheckPartialHead(std::string_view buffer, size_t sca
       return FramingError{400, "The request head holds a bare line break or a NUL byte."};
     }
   }
-  if (buffer.size() > limits.request_line_bytes &&
-      buffer.substr(0, limits.request_line_bytes + 2).find(kCrlf) == std::string_view::npos) {
+  // A line at the limit whose CRLF has come by half is not too long yet.
+  const std::string_view line = buffer.substr(0, limits.request_line_bytes + kCrlf.size());
+  if (line.size() == limits.request_line_bytes + kCrlf.size() &&
+      line.find(kCrlf) == std::string_view::npos) {
     return FramingError{414, "The request line is too long."};
   }
   if (buffer.size() > limits.head_bytes) return FramingError{431, "The request head is too large."};

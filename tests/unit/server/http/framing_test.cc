@@ -205,6 +205,44 @@ TEST(FramingTest, LimitsOnBothEdges) {
   EXPECT_EQ(StatusOf(Post("Content-Length: " + std::to_string(kLimits.body_bytes + 1))), 413);
 }
 
+// What a connection does with each piece: look for the end, else check what is there.
+int StatusInPieces(const std::string& head, size_t piece) {
+  size_t scanned = 0;
+  for (size_t have = std::min(piece, head.size());; have = std::min(have + piece, head.size())) {
+    const std::string_view buffer = std::string_view(head).substr(0, have);
+    if (const auto end = FindHeadEnd(buffer, scanned)) {
+      EXPECT_EQ(*end, head.size());
+      return StatusOf(head);
+    }
+    if (const auto fault = CheckPartialHead(buffer, scanned, kLimits)) return fault->status;
+    scanned = have;
+    if (have == head.size()) return -1;
+  }
+}
+
+TEST(FramingTest, TheVerdictDoesNotDependOnHowTheBytesAreCut) {
+  const std::string long_line(kLimits.request_line_bytes - 14, 'a');
+  const std::string heads[] = {
+      Get(),
+      Post("Content-Length: 5|X-A: b"),
+      Get("X: a\nb"),
+      Get("X: a\rb"),
+      Head("GET /" + long_line + " HTTP/1.1|Host: a"),   // exactly at the limit
+      Head("GET /" + long_line + "b HTTP/1.1|Host: a"),  // one byte over it
+      Head("GET /" + std::string(20'000, 'a') + " HTTP/1.1|Host: a"),
+      Get("X: " + std::string(9'000, 'a')),
+      Get("X: " + std::string(8'000, 'a') + "|Y: " + std::string(8'000, 'a') +
+          "|Z: " + std::string(1'000, 'a')),
+  };
+  for (const std::string& head : heads) {
+    const int whole = StatusOf(head);
+    for (const size_t piece :
+         {size_t{1}, size_t{2}, size_t{3}, size_t{7}, size_t{4096}, size_t{4097}, size_t{16'384}}) {
+      EXPECT_EQ(StatusInPieces(head, piece), whole) << head.substr(0, 40) << " by " << piece;
+    }
+  }
+}
+
 TEST(FindHeadEndTest, FindsTheFirstEmptyLineAcrossPieces) {
   const std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\n\r\nbody\r\n\r\n";
   const size_t end = bytes.find("body");
