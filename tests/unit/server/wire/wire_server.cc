@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -37,20 +38,6 @@ void AppendIds(const json::value& answer, std::vector<int64_t>& ids) {
     if (tokens == nullptr) continue;
     for (const json::value& id : tokens->as_array()) ids.push_back(id.as_int64());
   }
-}
-
-// The ids of all events of a stream.
-std::vector<int64_t> IdsOfStream(std::string_view body) {
-  constexpr std::string_view kData = "data: ";
-  std::vector<int64_t> ids;
-  while (body.starts_with(kData)) {
-    const size_t end = body.find("\n\n");
-    const std::string_view event = body.substr(kData.size(), end - kData.size());
-    json::error_code not_json;  // [DONE] is none
-    AppendIds(json::parse({event.data(), event.size()}, not_json), ids);
-    body.remove_prefix(end == std::string_view::npos ? body.size() : end + 2);
-  }
-  return ids;
 }
 
 }  // namespace
@@ -110,11 +97,12 @@ void WireServer::Start(const std::vector<std::string>& flags) {
   const std::string path =
       testing::TempDir() + "/wire_server_" + std::to_string(::getpid()) + ".gguf";
   WriteTinyModel(path, {.vocab = kWireVocab});
-  std::vector<std::string> args = {"--model",         path,
-                                   "--model-name",    kWireModel,
-                                   "--max-model-len", std::to_string(kWireContext),
-                                   "--threads",       "1"};
+  std::vector<std::string> args = {
+      "--model", path, "--model-name", kWireModel, "--max-model-len", std::to_string(kWireContext)};
   args.insert(args.end(), flags.begin(), flags.end());
+  if (std::ranges::find(flags, "--threads") == flags.end()) {
+    args.insert(args.end(), {"--threads", "1"});
+  }
   // The environment is left out: a test serves what it names.
   const auto config = ParseServeFlags(args, [](const std::string&) { return std::nullopt; });
   CHECK(config.ok()) << config.status();
@@ -158,6 +146,20 @@ std::vector<int64_t> WireServer::IdsOf(const RawAnswer& answer) {
   return ids;
 }
 
+std::vector<int64_t> WireServer::IdsOfStream(const RawAnswer& answer) {
+  constexpr std::string_view kData = "data: ";
+  std::vector<int64_t> ids;
+  std::string_view body = answer.body;
+  while (body.starts_with(kData)) {
+    const size_t end = body.find("\n\n");
+    const std::string_view event = body.substr(kData.size(), end - kData.size());
+    json::error_code not_json;  // [DONE] is none
+    AppendIds(json::parse({event.data(), event.size()}, not_json), ids);
+    body.remove_prefix(end == std::string_view::npos ? body.size() : end + 2);
+  }
+  return ids;
+}
+
 void WireServer::ExpectUnharmed(RawHttpClient* client) {
   std::optional<RawHttpClient> fresh;
   if (client == nullptr) client = &fresh.emplace(api_port());
@@ -181,7 +183,7 @@ void WireServer::ExpectAllPagesBack() {
 std::vector<int64_t> WireServer::AskBystander() {
   RawHttpClient client(api_port());
   client.Send(PostRequest("/v1/chat/completions", kBystanderBody));
-  return IdsOfStream(client.Read().body);
+  return IdsOfStream(client.Read());
 }
 
 WireServer::Bystander::Bystander(WireServer& server) : server_(server), client_(server.api_port()) {
@@ -192,7 +194,7 @@ WireServer::Bystander::Bystander(WireServer& server) : server_(server), client_(
 
 void WireServer::Bystander::ExpectUnharmed() {
   server_.gate().Open();
-  EXPECT_EQ(IdsOfStream(client_.Read().body), server_.bystander_ids_) << "another client's answer";
+  EXPECT_EQ(IdsOfStream(client_.Read()), server_.bystander_ids_) << "another client's answer";
 }
 
 }  // namespace intactkv::test
