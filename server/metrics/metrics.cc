@@ -104,8 +104,8 @@ void AddRequests(Families& out, const EngineStats& stats) {
 }
 
 void AddTokens(Families& out, const EngineStats& stats) {
-  out.Counter("prompt_tokens_total", "Prompt tokens of admitted requests.", stats.prompt_tokens);
-  out.Counter("generation_tokens_total", "Generated tokens.", stats.generated_tokens);
+  out.Counter("prompt_tokens_total", "Prompt tokens of requests that ended.", stats.prompt_tokens);
+  out.Counter("generation_tokens_total", "Generated tokens of requests that ended.", stats.generated_tokens);
   out.Counter("prompt_tokens_cached_total",
               "Prompt tokens that were not computed: pinned prefix and prefix cache.",
               stats.cached_tokens);
