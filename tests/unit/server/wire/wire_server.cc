@@ -160,11 +160,15 @@ std::vector<int64_t> WireServer::IdsOfStream(const RawAnswer& answer) {
   return ids;
 }
 
+void WireServer::ExpectCanary(const RawAnswer& answer) const {
+  EXPECT_EQ(IdsOf(answer), canary_ids_) << "the canary: " << answer.status << " " << answer.body;
+}
+
 void WireServer::ExpectUnharmed(RawHttpClient* client) {
   std::optional<RawHttpClient> fresh;
   if (client == nullptr) client = &fresh.emplace(api_port());
   client->Send(PostRequest("/v1/completions", CanaryBody()));
-  EXPECT_EQ(IdsOf(client->Read()), canary_ids_) << "the canary";
+  ExpectCanary(client->Read());
   ExpectAllPagesBack();
 }
 

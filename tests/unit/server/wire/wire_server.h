@@ -47,6 +47,8 @@ class WireServer {
   static std::vector<int64_t> IdsOf(const RawAnswer& answer);
   // The ids of all events of a streamed one.
   static std::vector<int64_t> IdsOfStream(const RawAnswer& answer);
+  // Fails the test if `answer` is not the canary's, token for token.
+  void ExpectCanary(const RawAnswer& answer) const;
   // Fails the test if the canary, sent on `client` or on a new connection, gets other ids than at
   // start, or if a page is missing afterwards.
   void ExpectUnharmed(RawHttpClient* client = nullptr);
