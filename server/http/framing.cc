@@ -157,6 +157,8 @@ std::variant<Framing, FramingError> CheckFraming(std::string_view head,
     rest.remove_prefix(end + 2);
   }
   if (Fault fault = CheckWhole(method, seen, framing)) return *fault;
+  // HTTP/1.0 knows no interim answers (RFC 9110, 10.1.1).
+  framing.expect_continue = framing.expect_continue && !framing.http_1_0;
   framing.keep_alive = framing.http_1_0 ? seen.keep_alive && !seen.close : !seen.close;
   return framing;
 }

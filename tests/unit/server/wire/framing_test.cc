@@ -332,6 +332,11 @@ TEST_F(FramingTest, OldClients) {
   const RawAnswer first = kept.Read();
   server_.ExpectCanary(first);
   EXPECT_EQ(first.Header("Connection"), "keep-alive");
+  // HTTP/1.0 knows no interim answers: nothing comes before the body.
+  RawHttpClient expecting(server_.api_port());
+  expecting.Send(head + "Expect: 100-continue\r\n\r\n");
+  expecting.FinishSending();
+  EXPECT_TRUE(expecting.AtEnd());
 }
 
 TEST_F(FramingTest, HeadHasNoBodyAndTheConnectionGoesOn) {
