@@ -20,18 +20,29 @@ std::string RawAnswer::Header(std::string_view name) const {
   return "";
 }
 
-RawHttpClient::RawHttpClient(uint16_t port) {
-  fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  CHECK_GE(fd_, 0);
+namespace {
+
+sockaddr_in Address(const char* host, uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK_EQ(::inet_pton(AF_INET, host, &address.sin_addr), 1);
+  return address;
+}
+
+}  // namespace
+
+RawHttpClient::RawHttpClient(uint16_t port, const char* source) {
+  fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  CHECK_GE(fd_, 0);
   const timeval patience{60, 0};
   ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
   const int on = 1;
   ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  CHECK_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  const sockaddr_in from = Address(source, 0);
+  CHECK_EQ(::bind(fd_, reinterpret_cast<const sockaddr*>(&from), sizeof(from)), 0);
+  const sockaddr_in to = Address("127.0.0.1", port);
+  CHECK_EQ(::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
 }
 
 RawHttpClient::~RawHttpClient() { ::close(fd_); }

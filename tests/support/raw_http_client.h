@@ -23,7 +23,8 @@ struct RawAnswer {
 // end, so a server that never answers fails a test and does not hang it. Thread-compatible.
 class RawHttpClient {
  public:
-  explicit RawHttpClient(uint16_t port);  // CHECK-fails if nobody listens there
+  // CHECK-fails if nobody listens there. `source`: the address that the server sees.
+  explicit RawHttpClient(uint16_t port, const char* source = "127.0.0.1");
   ~RawHttpClient();
   RawHttpClient(const RawHttpClient&) = delete;
   RawHttpClient& operator=(const RawHttpClient&) = delete;

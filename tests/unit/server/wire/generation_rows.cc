@@ -1,6 +1,7 @@
 #include <optional>
 
 #include "tests/unit/server/wire/bad_inputs.h"
+#include "tests/unit/server/wire/field_limits.h"
 #include "tests/unit/server/wire/wire_server.h"
 
 namespace intactkv::test {
@@ -17,21 +18,6 @@ enum class OnGrpc { kSame, kNot };
 std::string Quoted(const std::string& text) { return "\"" + text + "\""; }
 std::string Message(const std::string& role, const std::string& content) {
   return R"({"role":")" + role + R"(","content":")" + content + "\"}";
-}
-
-// REST's spelling of a generation request in the fields of the gRPC request.
-std::string GrpcForm(const JsonFields& fields) {
-  JsonFields out;
-  for (const auto& [name, value] : fields) {
-    if (name == "prompt" && value.front() == '[') {
-      out.emplace_back("token_ids", "{\"ids\":" + value + "}");
-    } else if (name == "stop" && value.front() != '[') {
-      out.emplace_back(name, "[" + value + "]");
-    } else {
-      out.emplace_back(name, value);
-    }
-  }
-  return ToJson(out);
 }
 
 class RowMaker {

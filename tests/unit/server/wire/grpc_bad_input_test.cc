@@ -12,6 +12,7 @@
 
 #include "intactkv/v1/intactkv.grpc.pb.h"
 #include "tests/unit/server/wire/bad_inputs.h"
+#include "tests/unit/server/wire/field_limits.h"
 #include "tests/unit/server/wire/wire_server.h"
 
 namespace intactkv::test {
@@ -130,6 +131,24 @@ TEST_F(GrpcBadInputTest, RowsOfTheTableGetTheVerdictOfRest) {
     EXPECT_EQ(verdict.message, MessageOf(client.Read()));
   }
   EXPECT_GE(rows, 120);
+}
+
+TEST_F(GrpcBadInputTest, FieldLimitsLieWhereThoseOfRestLie) {
+  int pairs = 0;
+  for (const FieldLimit& limit : FieldLimits()) {
+    if (!limit.on_grpc) continue;
+    SCOPED_TRACE(limit.path + " " + limit.param);
+    ++pairs;
+    EXPECT_EQ(Generate(FromJson(GrpcForm(limit.at_edge))).code, limit.edge_code);
+    const std::string outside = GrpcForm(limit.outside);
+    const Verdict verdict = Generate(FromJson(outside));
+    EXPECT_EQ(verdict.status, grpc::INVALID_ARGUMENT);
+    EXPECT_EQ(verdict.code, limit.code);
+    const bool ids = limit.param == "prompt" && outside.find("token_ids\"") != std::string::npos;
+    EXPECT_EQ(verdict.param, ids ? "token_ids" : limit.param);
+    server_->ExpectUnharmed();
+  }
+  EXPECT_GE(pairs, 45);
 }
 
 // A field that has values to check has rows: a new one without them fails here.

@@ -38,6 +38,7 @@ class WireServer {
   int grpc_port() const;  // 0 if it is not built
   const Router& api_router() const { return api_router_; }
   const Router& admin_router() const { return admin_router_; }
+  int64_t stored_page_bytes() const { return stack_->plan().stored.page_bytes; }
   EngineCore& engine() { return stack_->engine(); }
   StepGate& gate() { return *gate_; }
 

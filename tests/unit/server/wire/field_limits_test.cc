@@ -1,0 +1,74 @@
+// Every limit of a request's fields on both its edges over REST, and the limits that only the
+// engine can see: a full queue, and a request that no pool of this size will ever hold.
+#include "tests/unit/server/wire/field_limits.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <memory>
+
+#include "tests/unit/server/wire/wire_server.h"
+
+namespace intactkv::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(FieldLimitsTest, TheEdgePassesAndTheNextValueIsRefused) {
+  WireServer server;
+  const std::vector<FieldLimit> limits = FieldLimits();
+  EXPECT_GE(limits.size(), 55u);
+  for (const FieldLimit& limit : limits) {
+    SCOPED_TRACE(limit.path + " " + limit.param + ": " + ToJson(limit.outside).substr(0, 200));
+    RawHttpClient client(server.api_port());
+    client.Send(PostRequest(limit.path, ToJson(limit.at_edge)));
+    const RawAnswer passed = client.Read();
+    if (limit.edge_code.empty()) {
+      EXPECT_EQ(passed.status, 200) << passed.body;
+    } else {
+      EXPECT_THAT(passed.body, HasSubstr("\"code\":\"" + limit.edge_code + "\""));
+      EXPECT_THAT(passed.body, Not(HasSubstr("\"param\":\"" + limit.param + "\",\"code\":\"" +
+                                             limit.code + "\"")));
+    }
+    client.Send(PostRequest(limit.path, ToJson(limit.outside)));
+    const RawAnswer refused = client.Read();
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_THAT(refused.body,
+                HasSubstr("\"param\":\"" + limit.param + "\",\"code\":\"" + limit.code + "\""));
+    server.ExpectUnharmed(&client);
+  }
+}
+
+// One request runs and waits at the gate; as many as the queue holds wait behind it; exactly one of
+// those that come is refused, and all others are answered as ever.
+TEST(QueueLimitTest, AFullQueueRefusesTheNextAndLosesNobody) {
+  constexpr size_t kQueue = 5;
+  WireServer server({"--max-queue", std::to_string(kQueue)});
+  WireServer::Bystander running(server);
+  std::vector<std::unique_ptr<RawHttpClient>> clients;
+  std::vector<pollfd> answers;
+  for (size_t i = 0; i < kQueue + 1; ++i) {
+    clients.push_back(std::make_unique<RawHttpClient>(server.api_port()));
+    clients.back()->Send(PostRequest("/v1/completions", WireServer::CanaryBody()));
+    answers.push_back({.fd = clients.back()->fd(), .events = POLLIN, .revents = 0});
+  }
+  ASSERT_EQ(::poll(answers.data(), answers.size(), 60'000), 1);
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (answers[i].revents == 0) continue;
+    const RawAnswer refused = clients[i]->Read();
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_EQ(refused.Header("Retry-After"), "1");
+    EXPECT_THAT(refused.body, HasSubstr("\"code\":\"queue_full\""));
+    EXPECT_THAT(refused.body, HasSubstr("\"type\":\"rate_limit_error\""));
+    clients.erase(clients.begin() + static_cast<std::ptrdiff_t>(i));
+    break;
+  }
+  ASSERT_EQ(clients.size(), kQueue);
+  running.ExpectUnharmed();
+  for (const auto& client : clients) server.ExpectCanary(client->Read());
+  server.ExpectUnharmed();
+}
+
+}  // namespace
+}  // namespace intactkv::test
