@@ -104,6 +104,17 @@ void CompletionStream::Choice::TakeInto(int max_tokens, ChoiceDelta& delta) {
   }
 }
 
+namespace {
+
+// What the engine refuses as invalid is a prompt that this server can never hold.
+RequestError EngineError(const absl::Status& status, const std::string& prompt_param) {
+  RequestError error = ErrorFromStatus(status);
+  if (absl::IsInvalidArgument(status)) error.param = prompt_param;
+  return error;
+}
+
+}  // namespace
+
 CompletionStream::CompletionStream(Parts parts)
     : parts_(std::move(parts)), inbox_(std::make_shared<Inbox>()) {}
 
@@ -112,6 +123,7 @@ CompletionStream::~CompletionStream() { Cancel(); }
 RequestOr<std::shared_ptr<CompletionStream>> CompletionStream::Start(
     Parts parts, const ValidatedRequest& request, GenerationRequest generation) {
   std::shared_ptr<CompletionStream> stream(new CompletionStream(std::move(parts)));
+  stream->prompt_param_ = request->prompt_param;
   stream->min_tokens_ = request->min_tokens;
   stream->open_choices_ = generation.n;
   stream->choices_.reserve(static_cast<size_t>(generation.n));
@@ -122,7 +134,7 @@ RequestOr<std::shared_ptr<CompletionStream>> CompletionStream::Start(
   absl::StatusOr<RequestHandle> handle = stream->parts_.engine->Submit(
       std::move(generation),
       std::make_unique<Sink>(stream->inbox_, stream->parts_.post, stream->weak_from_this()));
-  if (!handle.ok()) return ErrorFromStatus(handle.status());
+  if (!handle.ok()) return EngineError(handle.status(), request->prompt_param);
   stream->handle_ = std::move(*handle);
   return stream;
 }
@@ -212,7 +224,7 @@ void CompletionStream::OnFinish(FinishInfo info) {
     // kCancelled without our wish: the server's own drain ran out of time.
     end.error = info.status.ok() ? ErrorFromStatus(absl::InternalError("unfinished"))
                 : absl::IsCancelled(info.status) ? DrainingError()
-                                                 : ErrorFromStatus(info.status);
+                                                 : EngineError(info.status, prompt_param_);
   }
   end.info = std::move(info);
   end_ = std::move(end);

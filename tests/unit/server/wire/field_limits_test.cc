@@ -70,5 +70,33 @@ TEST(QueueLimitTest, AFullQueueRefusesTheNextAndLosesNobody) {
   server.ExpectUnharmed();
 }
 
+// 3 pages: the canary fits, 97 tokens do not. Only the engine knows, so the refusal comes from
+// there.
+TEST(PoolLimitTest, ARequestThatCanNeverFitIsRefusedByName) {
+  WireServer probe;
+  WireServer server({"--kv-pool-bytes", std::to_string(3 * probe.stored_page_bytes())});
+  const auto ids = [](size_t prompt, size_t answer) {
+    return ToJson({{"model", "\"tiny\""},
+                   {"prompt", "[3" + Repeat(",3", prompt - 1) + "]"},
+                   {"max_tokens", std::to_string(answer)},
+                   {"ignore_eos", "true"}});
+  };
+  for (const std::string stream : {"false", "true"}) {
+    RawHttpClient client(server.api_port());
+    const auto post = [&](std::string body) {
+      body.insert(body.size() - 1, ",\"stream\":" + stream);
+      client.Send(PostRequest("/v1/completions", body));
+      return client.Read();
+    };
+    EXPECT_EQ(post(ids(95, 1)).status, 200);
+    for (const auto& [prompt, answer] : {std::pair<size_t, size_t>{120, 1}, {60, 60}}) {
+      const RawAnswer refused = post(ids(prompt, answer));
+      EXPECT_EQ(refused.status, 400);
+      EXPECT_THAT(refused.body, HasSubstr("\"param\":\"prompt\",\"code\":\"invalid_value\""));
+    }
+    server.ExpectUnharmed(&client);
+  }
+}
+
 }  // namespace
 }  // namespace intactkv::test
