@@ -2,13 +2,56 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "engine/base/line_writer.h"
 
 namespace intactkv {
+namespace {
+
+// Some thousand lines.
+constexpr size_t kMaxWaitingBytes = size_t{1} << 20;
+
+std::string BeginLine(std::string_view level, std::string_view event) {
+  std::string line = "{\"time\":";
+  AppendJsonString(line,
+                   absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone()));
+  line += ",\"level\":";
+  AppendJsonString(line, level);
+  line += ",\"event\":";
+  AppendJsonString(line, event);
+  return line;
+}
+
+std::string DropNotice(int64_t count) {
+  return BeginLine("warning", "log_lines_dropped") + ",\"count\":" + std::to_string(count) + "}\n";
+}
+
+std::atomic<LineWriter*> started_log{nullptr};
+
+// Started by the first line. Never destroyed, so that a line may come at any time; what waits at
+// exit gets its grace time.
+LineWriter& Log() {
+  static LineWriter* const log = [] {
+    auto* writer = new LineWriter(STDERR_FILENO, kMaxWaitingBytes, DropNotice);
+    started_log = writer;
+    (void)std::atexit([] { (void)FlushLog(LineWriter::kGrace); });
+    return writer;
+  }();
+  return *log;
+}
+
+}  // namespace
+
+bool FlushLog(absl::Duration timeout) {
+  LineWriter* const log = started_log;
+  return log == nullptr || log->Flush(timeout);
+}
 
 void AppendJsonString(std::string& out, std::string_view text) {
   out += '"';
@@ -43,19 +86,11 @@ void AppendJsonString(std::string& out, std::string_view text) {
   out += '"';
 }
 
-LogLine::LogLine(std::string_view level, std::string_view event) {
-  line_ = "{\"time\":";
-  AppendJsonString(line_,
-                   absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone()));
-  Add("level", level);
-  Add("event", event);
-}
+LogLine::LogLine(std::string_view level, std::string_view event) : line_(BeginLine(level, event)) {}
 
 LogLine::~LogLine() {
   line_ += "}\n";
-  // One write per line, so that lines of several threads do not mix; a failing stderr is not our
-  // business.
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line_.data(), line_.size());
+  Log().Write(line_);
 }
 
 LogLine& LogLine::Add(std::string_view key, std::string_view value) {

@@ -1,16 +1,19 @@
 // Structured log: one JSON object per line on stderr. One line per start-up decision and per
-// finished request; none per token; never prompt text.
+// finished request; none per token; never prompt text. Nobody waits for stderr: when its reader
+// stops, lines are lost, and an event `log_lines_dropped` says later how many.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "absl/time/time.h"
+
 namespace intactkv {
 
-// Builds one line; written when it is destroyed. Usage: LogLine("info",
-// "request_done").Add("tokens", 12); Thread-safe against other LogLines (a line is written by one
-// call); one LogLine belongs to one thread.
+// Builds one line; queued when it is destroyed. Usage: LogLine("info",
+// "request_done").Add("tokens", 12); Thread-safe against other LogLines; one LogLine belongs to one
+// thread.
 class LogLine {
  public:
   LogLine(std::string_view level, std::string_view event);
@@ -35,6 +38,10 @@ class LogLine {
  private:
   std::string line_;
 };
+
+// Waits until all lines so far are on stderr, at most `timeout`; false if they are not. Comes by
+// itself at exit and when a CHECK fails. Thread-safe.
+bool FlushLog(absl::Duration timeout);
 
 // Appends `text` to `out` as a JSON string with quotes. Bytes >= 0x80 pass through: `text` must be
 // valid UTF-8.

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "engine/base/json_log.h"
 #include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 #include "server/http/http_server.h"
@@ -204,6 +205,7 @@ absl::Status Server::Run() {
         return;
       }
       Print("stopped while loading");
+      (void)FlushLog(absl::Seconds(1));
       std::_Exit(0);
     }
   });
