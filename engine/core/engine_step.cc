@@ -51,9 +51,11 @@ bool EngineCore::Step() {
 }
 
 bool EngineCore::TakeCommands() {
-  bool any = false;
-  while (std::optional<Command> command = commands_.TryPop()) {
-    any = true;
+  // What comes in meanwhile waits for the next step: nobody can hold this one up.
+  const size_t count = commands_.size();
+  for (size_t i = 0; i < count; ++i) {
+    std::optional<Command> command = commands_.TryPop();
+    CHECK(command.has_value()) << "only the engine thread takes commands";
     if (auto* submit = std::get_if<SubmitCommand>(&*command)) {
       TakeSubmit(std::move(*submit));
     } else {
@@ -61,7 +63,7 @@ bool EngineCore::TakeCommands() {
       PublishStats();
     }
   }
-  return any;
+  return count > 0;
 }
 
 void EngineCore::TakeSubmit(SubmitCommand command) {
@@ -73,7 +75,10 @@ void EngineCore::TakeSubmit(SubmitCommand command) {
   live.last_token.resize(static_cast<size_t>(command.request.n));
   RequestProgress progress;
   progress.usage.prompt_tokens = static_cast<int32_t>(command.request.prompt.size());
-  const absl::Status status = Enqueue(id, std::move(command.request));
+  // DropCancelled() looks at live requests only: if it cleared the signal while this one was still
+  // in the queue, nobody else would ever look at its flag.
+  const absl::Status status = live.control->cancelled ? Cancelled("cancelled by the client")
+                                                      : Enqueue(id, std::move(command.request));
   if (!status.ok()) Finish(id, status, progress);
 }
 

@@ -39,6 +39,38 @@ TEST(EngineCancelTest, QueuedBeforeTheEngineTookIt) {
   bench.ExpectNothingOwned();
 }
 
+// The engine looks for cancelled requests after it took what was in its queue. A request that
+// arrives and is cancelled between the two must be found by the next step.
+TEST(EngineCancelTest, SubmittedAndCancelledWhileTheEngineTakesCommands) {
+  Bench bench;
+  std::shared_ptr<Record> record;
+  // Runs while commands are taken; a client's thread could do the same at this moment.
+  bench.engine().PinAsync({.name = "", .tokens = {}, .owner = ""},
+                          [&](const absl::StatusOr<PrefixInfo>&) {
+                            record = bench.Submit(MakeRequest(40, 8));
+                            bench.CancelNewest();
+                          });
+  bench.engine().Step();
+  ASSERT_NE(record, nullptr);
+  ASSERT_EQ(record->num_finishes, 0) << "it came too late for this step";
+  bench.engine().Step();
+  ExpectEnded(*record, absl::StatusCode::kCancelled);
+  EXPECT_EQ(bench.executor().num_rows(), 0) << "nothing was computed for it";
+  const EngineStats stats = bench.engine().Stats();
+  EXPECT_EQ(stats.requests_finished[static_cast<size_t>(FinishReason::kCancelled)], 1);
+  bench.ExpectNothingOwned();
+}
+
+TEST(EngineCancelTest, ACancelledRequestIsNotMatched) {
+  Bench bench;
+  ASSERT_TRUE(bench.engine().Pin({.name = "p", .tokens = MakeTokens(40), .owner = ""}).ok());
+  const auto record = bench.Submit(MakeRequest(50, 8));
+  bench.Cancel(0);
+  bench.engine().Step();
+  ExpectEnded(*record, absl::StatusCode::kCancelled);
+  EXPECT_EQ(bench.engine().ListPrefixes().at(0).num_matches, 0);
+}
+
 TEST(EngineCancelTest, WaitingForAdmission) {
   Bench bench(OneAtATime());
   const GenerationRequest first = MakeRequest(10, 6);
