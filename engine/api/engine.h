@@ -131,6 +131,7 @@ struct EngineStats {
   int64_t prefix_queries_tokens = 0, prefix_hit_tokens = 0;  // prefix cache, pins excluded
   int64_t preemptions = 0, steps = 0, evicted_blocks = 0, clamped_values = 0,
           non_finite_requests = 0;
+  int64_t step_failures = 0;  // steps that ended every request in them; the log has the cause
   int32_t running = 0, waiting = 0;
   std::array<PageCounts, 3> pages{};
   int64_t full_precision_weight_bytes = 0;  // 0 while serving

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -114,6 +115,8 @@ class EngineCore : public Engine {
   bool DropExpired();
   void DropAll(const absl::Status& status);
   bool RunStep();
+  // The step of `plan` could not be computed: says why and ends the requests in it.
+  void FailStep(const StepPlan& plan, const std::string& message);
   void NoteAdmissions();
   void Deliver(std::vector<RequestUpdate> updates);
   void NoteTokens(LiveRequest& live, const std::vector<TokenEvent>& events);

@@ -137,13 +137,21 @@ bool EngineCore::RunStep() {
   ++stats_.steps;
   Observe(stats_.batch_rows, static_cast<double>(plan.rows.size()));
   if (!result.ok()) {
-    for (const RequestId id : scheduler_.AbandonStep()) {
-      Fail(id, Internal("step failed: " + std::string(ToStd(result.status().message()))));
-    }
+    FailStep(plan, std::string(ToStd(result.status().message())));
     return true;
   }
   Deliver(scheduler_.UpdateFromOutput(plan, *result));
   return true;
+}
+
+void EngineCore::FailStep(const StepPlan& plan, const std::string& message) {
+  ++stats_.step_failures;
+  LogLine("error", "step_failed")
+      .Add("step", step_)
+      .Add("sequences", static_cast<int64_t>(plan.sequences.size()))
+      .Add("rows", static_cast<int64_t>(plan.rows.size()))
+      .Add("message", message);
+  for (const RequestId id : scheduler_.AbandonStep()) Fail(id, Internal("step failed: " + message));
 }
 
 void EngineCore::NoteAdmissions() {

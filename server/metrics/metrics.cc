@@ -123,6 +123,8 @@ void AddScheduler(Families& out, const EngineStats& stats) {
   out.Counter("num_preemptions_total", "Sequences that gave their pages back to be recomputed.",
               stats.preemptions);
   out.Counter("steps_total", "Engine steps.", stats.steps);
+  out.Counter("step_failures_total", "Steps that failed as a whole; the log says why.",
+              stats.step_failures);
   out.Counter("evicted_blocks_total", "Cached blocks that made room for others.",
               stats.evicted_blocks);
   out.Counter("clamped_values_total", "KV values clamped to the fp16 range.", stats.clamped_values);

@@ -1,5 +1,8 @@
 // What goes wrong in a step hurts only whom it must: a non-finite value its own request, a failed
 // step the requests in it.
+#include <gmock/gmock.h>
+
+#include "engine/base/json_log.h"
 #include "tests/unit/engine/core/engine_fixture.h"
 
 namespace intactkv {
@@ -95,7 +98,16 @@ TEST(EngineFaultsTest, AFailedStepEndsTheRequestsInItAndNoOther) {
   const auto waiting = bench.Submit(request);
   bench.engine().Step();
   bench.executor().faults().fail_steps = 1;
+  ASSERT_TRUE(FlushLog(absl::InfiniteDuration()));
+  testing::internal::CaptureStderr();
   bench.engine().Step();
+  ASSERT_TRUE(FlushLog(absl::InfiniteDuration()));
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, testing::ContainsRegex("\"level\":\"error\",\"event\":\"step_failed\"[^\n]*"
+                                          "\"sequences\":2,[^\n]*\"message\":\"injected"))
+      << "one line says why";
+  EXPECT_EQ(std::ranges::count(log, '\n'), 1);
+  EXPECT_EQ(bench.engine().Stats().step_failures, 1);
   for (const auto& record : {a, b}) {
     EXPECT_EQ(record->num_finishes, 1);
     EXPECT_EQ(record->info.status.code(), StatusCode::kInternal);
@@ -105,6 +117,7 @@ TEST(EngineFaultsTest, AFailedStepEndsTheRequestsInItAndNoOther) {
   bench.RunUntilIdle();
   bench.ExpectAnswer(request, *waiting, 0);
   EXPECT_EQ(bench.engine().Stats().non_finite_requests, 0);
+  EXPECT_EQ(bench.engine().Stats().step_failures, 1);
   bench.ExpectNothingOwned();
 }
 
