@@ -32,7 +32,8 @@ struct GenerationRequest {
   std::string tenant;      // "" without tenants
   std::string cache_salt;  // part of the prefix cache's anchor: equal salts share
   absl::Time deadline = absl::InfiniteFuture();
-  int32_t priority = 0;  // carried; strict FCFS ignores it for now
+  int32_t priority = 0;    // carried; strict FCFS ignores it for now
+  std::string request_id;  // the front end's name for it, for logs only; valid UTF-8; may be empty
 };
 
 enum class FinishReason : uint8_t { kNone, kStop, kLength, kCancelled, kError };

@@ -69,6 +69,7 @@ bool EngineCore::TakeCommands() {
 void EngineCore::TakeSubmit(SubmitCommand command) {
   const RequestId id(next_request_id_++);
   LiveRequest& live = live_[id];
+  live.request_id = std::move(command.request.request_id);
   live.sink = std::move(command.sink);
   live.control = std::move(command.control);
   live.submitted = command.submitted;
@@ -229,7 +230,8 @@ void EngineCore::Finish(RequestId id, const absl::Status& status, const RequestP
 
 void EngineCore::LogFinish(RequestId id, const LiveRequest& live, const FinishInfo& info,
                            FinishReason reason) const {
-  LogLine line("info", "request_done");
+  LogLine line("info", "generation_done");
+  if (!live.request_id.empty()) line.Add("request_id", live.request_id);
   line.Add("id", id.value)
       .Add("prompt_tokens", info.usage.prompt_tokens)
       .Add("tokens", info.usage.completion_tokens)

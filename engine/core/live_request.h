@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -23,6 +24,7 @@ struct RequestControl {
 
 // Engine thread only.
 struct LiveRequest {
+  std::string request_id;  // the front end's
   std::unique_ptr<TokenSink> sink;
   std::shared_ptr<RequestControl> control;
   absl::Time submitted;

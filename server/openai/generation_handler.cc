@@ -189,8 +189,10 @@ void HandleGeneration(Endpoint endpoint, const ServerContext& context, const Api
                                              .chat = endpoint == Endpoint::kChat,
                                              .log = options.log_requests,
                                              .n = request->n};
+  GenerationRequest for_engine = std::move(generation).value();
+  for_engine.request_id = exchange->request().request_id;
   std::make_shared<GenerationSession>(std::move(exchange), settings, std::move(json))
-      ->Start(parts, request, std::move(generation).value());
+      ->Start(parts, request, std::move(for_engine));
 }
 
 }  // namespace intactkv

@@ -1,11 +1,41 @@
 // Stats tell what happened, agree with the audit after every step, and the histograms are complete.
+#include <gmock/gmock.h>
+
 #include <numeric>
 
+#include "engine/base/json_log.h"
 #include "engine/core/engine_metrics.h"
 #include "tests/unit/engine/core/engine_fixture.h"
 
 namespace intactkv {
 namespace {
+
+// What the engine logs while `work` runs.
+template <typename Work>
+std::string LogOf(const Work& work) {
+  EXPECT_TRUE(FlushLog(absl::InfiniteDuration()));
+  testing::internal::CaptureStderr();
+  work();
+  EXPECT_TRUE(FlushLog(absl::InfiniteDuration()));
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST(EngineLogTest, OneLinePerRequestUnderItsOwnAndItsFrontEndsName) {
+  EngineCoreOptions options = SmallOptions();
+  options.log_requests = true;
+  Bench bench(options);
+  GenerationRequest named = MakeRequest(10, 2);
+  named.request_id = "req-7";
+  const std::string log = LogOf([&] {
+    bench.Submit(named);
+    bench.Submit(MakeRequest(10, 3, 500));
+    bench.RunUntilIdle();
+  });
+  EXPECT_THAT(log, testing::ContainsRegex("\"event\":\"generation_done\",\"request_id\":\"req-7\","
+                                          "\"id\":0,\"prompt_tokens\":10,\"tokens\":2,"));
+  EXPECT_THAT(log, testing::ContainsRegex("\"event\":\"generation_done\",\"id\":1,"));
+  EXPECT_EQ(std::ranges::count(log, '\n'), 2);
+}
 
 int64_t Count(const Histogram& histogram) {
   return std::accumulate(histogram.counts.begin(), histogram.counts.end(), int64_t{0});

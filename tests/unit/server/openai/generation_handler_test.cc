@@ -79,6 +79,12 @@ std::string ContentOf(const std::vector<json::value>& events, int64_t choice = 0
   return text;
 }
 
+TEST_F(GenerationHandlerTest, TheEngineKnowsTheRequestByTheNameThatTheClientSees) {
+  Chat("");
+  ASSERT_EQ(engine_.submitted().size(), 1u);
+  EXPECT_EQ(engine_.submitted()[0].request_id, "req-1");
+}
+
 TEST_F(GenerationHandlerTest, WholeChat) {
   engine_.SetCached(2, 1);
   const auto exchange = Chat("");
