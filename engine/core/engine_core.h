@@ -156,6 +156,7 @@ class EngineCore : public Engine {
   mutable Mutex stats_mutex_;
   EngineStats published_ ABSL_GUARDED_BY(stats_mutex_);
   std::vector<PrefixInfo> published_prefixes_ ABSL_GUARDED_BY(stats_mutex_);
+  std::optional<uint64_t> published_version_ ABSL_GUARDED_BY(stats_mutex_);  // of the prefixes
   std::thread loop_;
 
   // Engine thread only. Pools come before what holds their blocks.

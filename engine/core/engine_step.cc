@@ -293,6 +293,8 @@ void EngineCore::PublishStats() {
   stats_.full_precision_weight_bytes = pins_.full_precision_bytes();
   MutexLock lock(&stats_mutex_);
   published_ = stats_;
+  if (published_version_ == pins_.version()) return;  // most steps
+  published_version_ = pins_.version();
   published_prefixes_ = pins_.List();
 }
 

@@ -39,12 +39,19 @@ absl::StatusOr<PrefixInfo> PinStore::Pin(const PinRequest& request, const Execut
   prefix.checksum = serving.PageChecksum(entries);
   PrefixInfo info = InfoOf(prefix);
   index_.Add(std::move(prefix));
+  ++version_;
   return info;
 }
 
 absl::Status PinStore::Unpin(PrefixId id) {
-  if (index_.Remove(id)) return absl::OkStatus();
-  return NotFound("there is no pinned prefix " + std::to_string(id.value));
+  if (!index_.Remove(id)) return NotFound("there is no pinned prefix " + std::to_string(id.value));
+  ++version_;
+  return absl::OkStatus();
+}
+
+void PinStore::Clear() {
+  index_.Clear();
+  ++version_;
 }
 
 absl::StatusOr<BlockTable> PinStore::Build(const std::vector<TokenId>& tokens) {
@@ -63,6 +70,7 @@ absl::StatusOr<BlockTable> PinStore::Build(const std::vector<TokenId>& tokens) {
 absl::StatusOr<PinnedMatch> PinStore::Match(const std::vector<TokenId>& prompt,
                                             const std::string& tenant) {
   PinnedMatch match = index_.Match(prompt, tenant);
+  if (match.num_tokens > 0) ++version_;
   if (!options_.recompute_prefix_for_test || match.num_tokens == 0) return match;
   full_precision_.reset();  // "its own" executor
   absl::StatusOr<BlockTable> own = Build({prompt.begin(), prompt.begin() + match.num_tokens});

@@ -28,7 +28,7 @@ class PinStore {
   // pin budget; kFailedPrecondition: no full-precision weights; else as BuildPrefix().
   absl::StatusOr<PrefixInfo> Pin(const PinRequest& request, const Executor& serving);
   absl::Status Unpin(PrefixId id);  // kNotFound
-  void Clear() { index_.Clear(); }
+  void Clear();
   void ReleaseFullPrecision() { full_precision_.reset(); }
 
   // What a request uses. With recompute_prefix_for_test the blocks are its own; then as
@@ -36,6 +36,8 @@ class PinStore {
   absl::StatusOr<PinnedMatch> Match(const std::vector<TokenId>& prompt, const std::string& tenant);
 
   std::vector<PrefixInfo> List() const;
+  // Changes whenever List() would: with each pin, unpin and match.
+  uint64_t version() const { return version_; }
   int64_t full_precision_bytes() const {
     return full_precision_ ? full_precision_->weight_bytes() : 0;
   }
@@ -53,6 +55,7 @@ class PinStore {
   PrefixIndex index_;
   std::unique_ptr<Executor> full_precision_;
   uint64_t next_id_ = 1;
+  uint64_t version_ = 0;
 };
 
 }  // namespace intactkv
