@@ -155,7 +155,8 @@ class Engine {
   // Queues a request. Thread-safe, never blocks. After OK, `sink` gets any number of OnTokens, then
   // exactly one OnFinish, whatever happens. Prefix match and the worst-case check happen when the
   // engine thread takes it, so their error comes as OnFinish. Errors: kInvalidArgument    empty
-  // prompt, a token id outside the vocabulary, prompt + max_new_tokens > the context
+  // prompt, a token id outside the vocabulary, a sampling parameter out of range, prompt +
+  // max_new_tokens > the context
   //         kResourceExhausted  queue full, retry later (HTTP 429)
   //         kUnavailable        draining (HTTP 503)
   virtual absl::StatusOr<RequestHandle> Submit(GenerationRequest request,

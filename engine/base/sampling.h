@@ -9,13 +9,16 @@
 
 namespace intactkv {
 
+inline constexpr int32_t kMaxLogprobs = 20;
+
 struct SamplingParams {
-  float temperature = 1.0f;   // 0 = greedy (exact argmax, lowest id wins a tie)
-  int32_t top_k = 0;          // 0 = off
-  float top_p = 1.0f;         // (0, 1]; 1 = off
-  float min_p = 0.0f;         // [0, 1]; 0 = off
-  uint64_t seed = 0;          // the draw depends on (seed, output index) alone
-  int32_t num_logprobs = -1;  // -1: none; 0..20: the chosen token's and this many of the top
+  float temperature = 1.0f;  // finite, >= 0; 0 = greedy (exact argmax, lowest id wins a tie)
+  int32_t top_k = 0;         // >= 0; 0 = off
+  float top_p = 1.0f;        // (0, 1]; 1 = off
+  float min_p = 0.0f;        // [0, 1]; 0 = off
+  uint64_t seed = 0;         // the draw depends on (seed, output index) alone
+  int32_t num_logprobs =
+      -1;  // -1: none; 0..kMaxLogprobs: the chosen token's and this many of the top
 };
 
 struct TokenLogprob {

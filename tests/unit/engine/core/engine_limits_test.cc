@@ -109,6 +109,43 @@ TEST(EngineLimitsTest, TheDoorChecksEveryFieldOnBothEdges) {
   EXPECT_EQ(bench.engine().Stats().requests_accepted, static_cast<int64_t>(cases.size()));
 }
 
+TEST(EngineLimitsTest, TheDoorChecksTheSamplingParameters) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr float kOver1 = 1.0f + std::numeric_limits<float>::epsilon();
+  constexpr float kTiny = std::numeric_limits<float>::denorm_min();
+  EngineCoreOptions options = SmallOptions();
+  options.max_queue = 64;
+  Bench bench(options);
+  const auto submit = [&](const SamplingParams& sampling) {
+    GenerationRequest request = MakeRequest(3, 1);
+    request.sampling = sampling;
+    return bench.TrySubmit(std::move(request)).code();
+  };
+  for (const SamplingParams& good : std::vector<SamplingParams>{{.temperature = 0},
+                                                                {.temperature = 100},
+                                                                {.top_k = 0},
+                                                                {.top_k = 1 << 30},
+                                                                {.top_p = kTiny},
+                                                                {.top_p = 1},
+                                                                {.min_p = 0},
+                                                                {.min_p = 1},
+                                                                {.num_logprobs = -1},
+                                                                {.num_logprobs = 20}}) {
+    EXPECT_EQ(submit(good), StatusCode::kOk);
+  }
+  const std::vector<SamplingParams> bad = {
+      {.temperature = -kTiny}, {.temperature = kNan}, {.temperature = kInfinity},
+      {.top_k = -1},           {.top_p = 0},          {.top_p = kOver1},
+      {.top_p = kNan},         {.min_p = -kTiny},     {.min_p = kOver1},
+      {.min_p = kNan},         {.num_logprobs = -2},  {.num_logprobs = 21}};
+  for (size_t i = 0; i < bad.size(); ++i) {
+    EXPECT_EQ(submit(bad[i]), StatusCode::kInvalidArgument) << i;
+  }
+  EXPECT_EQ(bench.engine().Stats().requests_rejected, static_cast<int64_t>(bad.size()));
+  bench.RunUntilIdle();
+}
+
 TEST(EngineLimitsTest, AWorstCaseThatCanNeverFitIsRefusedAtOnce) {
   EngineCoreOptions options = SmallOptions();
   options.num_stored_blocks = 4;  // 128 written tokens; the last one is never written
