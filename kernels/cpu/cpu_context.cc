@@ -66,10 +66,10 @@ class CpuContext final : public ComputeContext {
   void Sample(std::span<const SampleRow> rows, std::span<SampledToken> out) override;
 
   std::span<const float> logits() const override {
-    return {buffers_.logits.data(), num_logits_rows() * static_cast<size_t>(shape_.vocab)};
+    return {buffers_.logits.data(), num_logits_rows_ * static_cast<size_t>(shape_.vocab)};
   }
   std::span<const SequenceHealth> health() const override {
-    return {health_.data(), batch_ == nullptr ? 0 : batch_->sequences.size()};
+    return {health_.data(), num_sequences_};
   }
   size_t scratch_bytes() const override { return buffers_.bytes() + attention_->scratch_bytes(); }
 
@@ -82,7 +82,6 @@ class CpuContext final : public ComputeContext {
     bool rope;
   };
 
-  size_t num_logits_rows() const { return batch_ == nullptr ? 0 : batch_->logits_rows.size(); }
   absl::Status CheckBatch(const Batch& batch) const;
   WorkerScratch& scratch(int worker) { return buffers_.workers[static_cast<size_t>(worker)]; }
   template <typename Fn>
@@ -104,6 +103,10 @@ class CpuContext final : public ComputeContext {
   std::vector<SequenceHealth> health_;
   const Batch* batch_ = nullptr;
   int num_rows_ = 0;
+  // The batch may be gone when health() and logits() are read; only Begin..Logits may follow
+  // batch_.
+  size_t num_sequences_ = 0;
+  size_t num_logits_rows_ = 0;
 };
 
 absl::Status CpuContext::CheckBatch(const Batch& batch) const {
@@ -141,10 +144,14 @@ absl::Status CpuContext::CheckBatch(const Batch& batch) const {
 
 absl::Status CpuContext::Begin(const Batch& batch) {
   batch_ = nullptr;
+  num_sequences_ = 0;
+  num_logits_rows_ = 0;
   RETURN_IF_ERROR(CheckBatch(batch));
   RETURN_IF_ERROR(attention_->Begin(batch));
   batch_ = &batch;
   num_rows_ = batch.num_rows();
+  num_sequences_ = batch.sequences.size();
+  num_logits_rows_ = batch.logits_rows.size();
   std::fill(health_.begin(), health_.end(), SequenceHealth{});
   return absl::OkStatus();
 }
@@ -324,7 +331,7 @@ void CpuContext::Logits(std::span<const float> norm, const Linear& head) {
   const CpuLinear& w = Cpu(&head);
   CHECK(w.cols() == shape_.hidden && w.rows() == shape_.vocab);
   CHECK_EQ(norm.size(), static_cast<size_t>(shape_.hidden));
-  const int rows = static_cast<int>(num_logits_rows());
+  const int rows = static_cast<int>(num_logits_rows_);
   if (rows == 0) return;
   ForRows(rows, [&](int i, int) {
     const int64_t row = batch_->logits_rows[static_cast<size_t>(i)];
@@ -347,7 +354,7 @@ void CpuContext::Logits(std::span<const float> norm, const Linear& head) {
 
 void CpuContext::CheckLogits() {
   size_t sequence = 0;
-  for (size_t i = 0; i < num_logits_rows(); ++i) {
+  for (size_t i = 0; i < num_logits_rows_; ++i) {
     const std::vector<BatchSequence>& all = batch_->sequences;
     const int32_t row = batch_->logits_rows[i];
     while (sequence + 1 < all.size() && row >= all[sequence].first_row + all[sequence].num_rows) {
@@ -359,7 +366,7 @@ void CpuContext::CheckLogits() {
 }
 
 void CpuContext::Sample(std::span<const SampleRow> rows, std::span<SampledToken> out) {
-  CHECK(rows.size() == num_logits_rows() && out.size() == rows.size());
+  CHECK(rows.size() == num_logits_rows_ && out.size() == rows.size());
   const size_t vocab = static_cast<size_t>(shape_.vocab);
   pool_->Run(static_cast<int>(rows.size()), [&](int item, int worker) {
     const auto i = static_cast<size_t>(item);

@@ -397,6 +397,19 @@ TEST_P(BackendTest, SamplesFromItsLogits) {
   EXPECT_EQ(out[1].top[0].token, out[1].token);
 }
 
+TEST_P(BackendTest, ResultsOutliveTheBatch) {
+  const Model model(7);
+  Server server(model, {.isa = GetParam()});
+  Batch batch = Server::MakeBatch({{0, {9, 8}, 0}, {1, {7}, 0}});
+  ASSERT_TRUE(server.context().Begin(batch).ok());
+  batch = Batch();  // as good as destroyed
+  EXPECT_EQ(server.context().health().size(), 2u);
+  EXPECT_EQ(server.context().logits().size(), size_t{2 * kVocab});
+  EXPECT_FALSE(server.context().Begin(batch).ok());
+  EXPECT_TRUE(server.context().health().empty());
+  EXPECT_TRUE(server.context().logits().empty());
+}
+
 TEST_P(BackendTest, BeginRefusesWhatDoesNotFit) {
   const Model model(8);
   Server server(model, {.isa = GetParam()});
