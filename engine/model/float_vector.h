@@ -15,9 +15,4 @@ namespace intactkv {
 absl::StatusOr<std::vector<float>> ReadFloatVector(const GgufFile& file, const std::string& name,
                                                    int64_t size);
 
-// IEEE 754 binary16 to binary32, exact, subnormals and NaN included.
-float HalfToFloat(uint16_t bits);
-// bfloat16 to binary32, exact.
-float Bfloat16ToFloat(uint16_t bits);
-
 }  // namespace intactkv

@@ -2,23 +2,11 @@
 // compiler and CPU.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
-namespace intactkv {
+#include "engine/base/half_float.h"  // IWYU pragma: export
 
-// Exact. NaN stays NaN, infinities stay infinite.
-inline float HalfToFloat(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;
-  const uint32_t exponent = (half >> 10) & 0x1fu;
-  const uint32_t mantissa = half & 0x3ffu;
-  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | mantissa << 13);
-  if (exponent == 0) {  // zero or subnormal: mantissa * 2^-24, exact in binary32
-    const float magnitude = static_cast<float>(mantissa) * 0x1.0p-24f;
-    return std::bit_cast<float>(sign | std::bit_cast<uint32_t>(magnitude));
-  }
-  return std::bit_cast<float>(sign | (exponent + 112) << 23 | mantissa << 13);
-}
+namespace intactkv {
 
 inline constexpr float kMaxHalf = 65504.0f;
 
@@ -28,9 +16,5 @@ enum class HalfRounding : uint8_t { kNearest, kDown, kUp };
 // |x| <= kMaxHalf for a finite result; beyond that, and for infinities, IEEE overflow of the
 // rounding mode. NaN gives a quiet NaN. Subnormals are kept. Thread-safe.
 uint16_t FloatToHalf(float x, HalfRounding rounding = HalfRounding::kNearest);
-
-inline float Bfloat16ToFloat(uint16_t bits) {
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-}
 
 }  // namespace intactkv

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
-#include "engine/model/float_vector.h"
+#include "engine/base/half_float.h"
 
 namespace intactkv::test {
 namespace {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 
+#include "engine/base/half_float.h"
 #include "engine/model/float_vector.h"
 #include "tests/support/gguf_writer.h"
 
