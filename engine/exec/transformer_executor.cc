@@ -51,6 +51,7 @@ ContextOptions MakeContextOptions(const ModelShape& shape, const ExecutorOptions
   out.max_sequences = options.max_sequences;
   out.max_context = options.max_context;
   out.max_logits_rows = options.max_logits_rows;
+  out.max_scratch_bytes = options.max_scratch_bytes;
   return out;
 }
 

@@ -23,6 +23,7 @@ struct ExecutorOptions {
   int max_sequences = 16;
   int max_context = 8192;
   int max_logits_rows = 16;
+  int64_t max_scratch_bytes = 0;  // see ContextOptions
 };
 
 // The options as the Backend takes them, for Backend::Kernels and for tests.

@@ -101,6 +101,9 @@ struct ContextOptions {
   int max_sequences = 16;    // max_running
   int max_context = 8192;    // highest position + 1
   int max_logits_rows = 16;  // rows with logits in one step; more are refused by Begin
+  // CreateContext refuses (kResourceExhausted, before it takes any memory) what would need more
+  // than this. 0: no bound.
+  int64_t max_scratch_bytes = 0;
 };
 
 // Weights of one layer's attention block. Biases may be empty.
@@ -173,7 +176,8 @@ class Backend {
   // (resident) when this returns.
   virtual absl::StatusOr<std::unique_ptr<KvPool>> CreateKvPool(const ClassLayout& layout,
                                                                int num_pages) = 0;
-  // kInvalidArgument/kUnimplemented if the shape is not supported (head size), by name.
+  // kInvalidArgument/kUnimplemented if the shape is not supported (head size), by name;
+  // kResourceExhausted as max_scratch_bytes says.
   virtual absl::StatusOr<std::unique_ptr<ComputeContext>> CreateContext(
       const ContextOptions& options) = 0;
   // What CreateContext would choose for these options, for the start-up print and the tests.

@@ -43,6 +43,18 @@ absl::Status CheckShape(const ContextOptions& options) {
   return absl::OkStatus();
 }
 
+// Most of it grows with the context and the rows; a crafted or generous context length must not end
+// in the kernel's out-of-memory killer.
+absl::Status CheckMemory(const ContextOptions& options, int num_threads) {
+  ASSIGN_OR_RETURN(const int64_t attention, KvAttention::ScratchBytes(options, num_threads));
+  const int64_t bytes = attention + StepBuffers::Bytes(options, num_threads);
+  if (options.max_scratch_bytes == 0 || bytes <= options.max_scratch_bytes) return absl::OkStatus();
+  return ResourceExhausted("a context of " + std::to_string(options.max_context) +
+                           " positions and " + std::to_string(options.max_rows) + " rows needs " +
+                           std::to_string(bytes) + " bytes of step buffers; at most " +
+                           std::to_string(options.max_scratch_bytes) + " are to be had");
+}
+
 class CpuContext final : public ComputeContext {
  public:
   CpuContext(const ContextOptions& options, Isa isa, ThreadPool* pool,
@@ -379,6 +391,7 @@ void CpuContext::Sample(std::span<const SampleRow> rows, std::span<SampledToken>
 absl::StatusOr<std::unique_ptr<ComputeContext>> MakeCpuContext(const ContextOptions& options,
                                                                Isa isa, ThreadPool* pool) {
   RETURN_IF_ERROR(CheckShape(options));
+  RETURN_IF_ERROR(CheckMemory(options, pool->num_threads()));
   ASSIGN_OR_RETURN(std::unique_ptr<KvAttention> attention, KvAttention::Create(options, isa, pool));
   return std::unique_ptr<ComputeContext>(
       std::make_unique<CpuContext>(options, isa, pool, std::move(attention)));

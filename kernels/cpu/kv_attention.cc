@@ -116,6 +116,31 @@ bool AllFinite(const float* x, int count) {
   return bad == 0;
 }
 
+// (tile, head) pairs whose items may be spread over threads.
+size_t MaxSplit(int num_threads) {
+  return num_threads > 1 ? 4 * static_cast<size_t>(num_threads) : 0;
+}
+
+KvPlanLimits LimitsOf(const ContextOptions& options) {
+  const ModelShape& shape = options.shape;
+  const std::vector<ClassLayout::Layer>& stored = options.kv.stored->layout().layers;
+  return {.max_rows = options.max_rows,
+          .max_sequences = options.max_sequences,
+          .max_context = options.max_context,
+          .group = shape.num_q_heads / shape.num_kv_heads,
+          .num_pinned_pages = options.kv.pinned == nullptr ? 0 : options.kv.pinned->num_pages(),
+          .num_stored_pages = options.kv.stored->num_pages(),
+          .num_hot_pages = options.kv.hot->num_pages(),
+          .partial_promotions = std::all_of(stored.begin(), stored.end(), [](const auto& layer) {
+            return IsFloat(layer.format);
+          })};
+}
+
+// One layer in full precision.
+ClassLayout ScratchLayout(const ModelShape& shape) {
+  return MakeClassLayout({1, shape.num_kv_heads, shape.head_dim}, kKvF32);
+}
+
 class CpuKvAttention final : public KvAttention {
  public:
   CpuKvAttention(const ContextOptions& options, const KvPlanLimits& limits, Parts parts);
@@ -127,7 +152,8 @@ class CpuKvAttention final : public KvAttention {
     return {health_.data(), num_sequences_};
   }
   size_t scratch_bytes() const override {
-    return scratch_->bytes() + states_.bytes() + partials_.bytes();
+    return scratch_->bytes() + states_.bytes() + partials_.bytes() +
+           partial_states_.size() * sizeof(AttnState);
   }
 
  private:
@@ -165,7 +191,7 @@ class CpuKvAttention final : public KvAttention {
   const std::unique_ptr<CpuKvPool> scratch_;  // one layer
   ThreadPool* const pool_;
   const int max_items_;
-  const size_t max_split_;  // (tile, head) pairs whose items may be spread over threads
+  const size_t max_split_;
   KvPlan plan_;
   const Batch* batch_ = nullptr;
   // The batch may be gone when health() is read; only Begin..Attend may follow batch_.
@@ -187,7 +213,7 @@ CpuKvAttention::CpuKvAttention(const ContextOptions& options, const KvPlanLimits
       scratch_(std::move(parts.scratch)),
       pool_(parts.threads),
       max_items_(MaxItemsPerRow(limits)),
-      max_split_(pool_->num_threads() > 1 ? 4 * static_cast<size_t>(pool_->num_threads()) : 0),
+      max_split_(MaxSplit(pool_->num_threads())),
       plan_(limits),
       health_(static_cast<size_t>(limits.max_sequences)),
       state_floats_(static_cast<size_t>(kAttnMaxRows * options.shape.head_dim)),
@@ -433,23 +459,24 @@ absl::StatusOr<std::unique_ptr<KvAttention>> KvAttention::Create(const ContextOp
   const Pools pools = {dynamic_cast<CpuKvPool*>(options.kv.pinned),
                        dynamic_cast<CpuKvPool*>(options.kv.stored),
                        dynamic_cast<CpuKvPool*>(options.kv.hot)};
-  const ModelShape& shape = options.shape;
-  const std::vector<ClassLayout::Layer>& stored = pools.stored->layout().layers;
-  const KvPlanLimits limits = {
-      .max_rows = options.max_rows,
-      .max_sequences = options.max_sequences,
-      .max_context = options.max_context,
-      .group = shape.num_q_heads / shape.num_kv_heads,
-      .num_pinned_pages = pools.pinned == nullptr ? 0 : pools.pinned->num_pages(),
-      .num_stored_pages = pools.stored->num_pages(),
-      .num_hot_pages = pools.hot->num_pages(),
-      .partial_promotions = std::all_of(stored.begin(), stored.end(),
-                                        [](const auto& layer) { return IsFloat(layer.format); })};
-  const ClassLayout layer = MakeClassLayout({1, shape.num_kv_heads, shape.head_dim}, kKvF32);
-  ASSIGN_OR_RETURN(std::unique_ptr<KvPool> scratch, MakeCpuKvPool(layer, MaxScratchPages(limits)));
+  const KvPlanLimits limits = LimitsOf(options);
+  ASSIGN_OR_RETURN(std::unique_ptr<KvPool> scratch,
+                   MakeCpuKvPool(ScratchLayout(options.shape), MaxScratchPages(limits)));
   std::unique_ptr<CpuKvPool> cpu_scratch(static_cast<CpuKvPool*>(scratch.release()));
   return std::unique_ptr<KvAttention>(new CpuKvAttention(
       options, limits, {pools, AttnKernelsFor(isa), std::move(cpu_scratch), pool}));
+}
+
+absl::StatusOr<int64_t> KvAttention::ScratchBytes(const ContextOptions& options, int num_threads) {
+  RETURN_IF_ERROR(CheckOptions(options));
+  const KvPlanLimits limits = LimitsOf(options);
+  const auto threads = static_cast<size_t>(num_threads);
+  const size_t state = static_cast<size_t>(kAttnMaxRows * options.shape.head_dim) * sizeof(float);
+  const size_t partials = MaxSplit(num_threads) * static_cast<size_t>(MaxItemsPerRow(limits));
+  const size_t bytes =
+      static_cast<size_t>(MaxScratchPages(limits)) * ScratchLayout(options.shape).page_bytes +
+      2 * threads * state + partials * (state + sizeof(AttnState));
+  return static_cast<int64_t>(bytes);
 }
 
 std::vector<KernelChoice> KvAttention::Kernels(const ContextOptions& options, Isa isa) {

@@ -23,6 +23,8 @@ class KvAttention {
   // 256], or a format without kernels.
   static absl::StatusOr<std::unique_ptr<KvAttention>> Create(const ContextOptions& options, Isa isa,
                                                              ThreadPool* pool);
+  // What scratch_bytes() will be; takes no memory. Errors as Create.
+  static absl::StatusOr<int64_t> ScratchBytes(const ContextOptions& options, int num_threads);
   // What Create would choose: one entry per segment ("attention pinned f32", "attention stored
   // i8c", "attention own f32", "page quantize").
   static std::vector<KernelChoice> Kernels(const ContextOptions& options, Isa isa);

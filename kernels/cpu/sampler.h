@@ -31,6 +31,11 @@ class Sampler {
   void Sample(std::span<const float> logits, const SampleRow& row, SampledToken* out);
 
   size_t scratch_bytes() const;
+  // What scratch_bytes() of a sampler will be.
+  static int64_t ScratchBytes(int64_t vocab) {
+    constexpr int64_t kWord = sizeof(uint32_t);
+    return (vocab + 31) / 32 * kWord + vocab * static_cast<int64_t>(sizeof(Candidate));
+  }
 
  private:
   struct Candidate {

@@ -65,6 +65,22 @@ StepBuffers::StepBuffers(const ContextOptions& options, int num_workers)
   for (int i = 0; i < num_workers; ++i) workers.emplace_back(max_cols, options.shape.vocab);
 }
 
+int64_t StepBuffers::Bytes(const ContextOptions& options, int num_workers) {
+  constexpr int64_t kFloat = sizeof(float);
+  const ModelShape& s = options.shape;
+  const int64_t input = InputWidth(s);
+  const int64_t floats_per_row =
+      2 * int64_t{s.hidden} + 2 * QueryWidth(s) + 2 * KeyWidth(s) + s.ffn;
+  const auto int8_per_row = [](int64_t cols) { return cols + cols / kWeightGroup * 12; };
+  const int64_t rope = 2 * static_cast<int64_t>(s.rope_inv_freq.size()) * options.max_context;
+  const int64_t worker =
+      (std::max<int64_t>(s.ffn, input) * kTileRows + 3 * int64_t{kRowBlock} * kChunkOutputs) *
+          kFloat +
+      Sampler::ScratchBytes(s.vocab);
+  return options.max_rows * (floats_per_row * kFloat + int8_per_row(input) + int8_per_row(s.ffn)) +
+         (int64_t{options.max_logits_rows} * s.vocab + rope) * kFloat + num_workers * worker;
+}
+
 size_t StepBuffers::bytes() const {
   size_t out = int8_input.bytes() + int8_gated.bytes() + rope.bytes();
   for (const std::vector<float>* buffer :

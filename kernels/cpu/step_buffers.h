@@ -68,6 +68,8 @@ struct WorkerScratch {
 
 struct StepBuffers {
   StepBuffers(const ContextOptions& options, int num_workers);
+  // What bytes() will be; takes no memory.
+  static int64_t Bytes(const ContextOptions& options, int num_workers);
   size_t bytes() const;
 
   std::vector<float> residual;     // [max_rows][hidden]

@@ -460,6 +460,25 @@ TEST_P(BackendTest, NamesItsKernelsAndRefusesShapes) {
             absl::StatusCode::kInvalidArgument);
 }
 
+// The bytes are computed before any is taken, and exactly.
+TEST_P(BackendTest, RefusesAContextThatNeedsTooMuchMemory) {
+  const Model model(8);
+  for (const int threads : {1, 2}) {
+    Server server(model, {.isa = GetParam(), .threads = threads});
+    ContextOptions options = server.options();
+    options.max_scratch_bytes = static_cast<int64_t>(server.context().scratch_bytes());
+    EXPECT_TRUE(server.backend().CreateContext(options).ok());
+    --options.max_scratch_bytes;
+    EXPECT_EQ(server.backend().CreateContext(options).status().code(),
+              absl::StatusCode::kResourceExhausted);
+    options.max_scratch_bytes = int64_t{1} << 30;
+    options.max_context = 1 << 24;
+    const absl::Status refused = server.backend().CreateContext(options).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(std::string(refused.message()), testing::HasSubstr("16777216 positions"));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Isas, BackendTest, testing::Values(Isa::kScalar, Isa::kAvx2, Isa::kAvx512),
                          [](const auto& param) { return std::string(IsaName(param.param)); });
 
