@@ -21,11 +21,6 @@
 namespace intactkv {
 namespace {
 
-// Without --kv-pool-bytes: enough for every running sequence at full length, but at most this part
-// of what is free, and at most this much.
-constexpr int64_t kPoolPartOfFree = 8;
-constexpr int64_t kPoolDefaultMax = int64_t{512} << 20;
-
 WeightFormat ToWeightFormat(WeightsMode mode) {
   switch (mode) {
     case WeightsMode::kStored:
@@ -72,6 +67,17 @@ std::function<void(const LoadProgress&)> ProgressLines(const StackHooks& hooks, 
   };
 }
 
+PageLayout LayoutOf(const ModelConfig& model, const ServerConfig& config) {
+  const KvShape shape{model.num_layers, model.num_kv_heads, model.head_dim};
+  return MakePageLayout(shape, ToKvFormat(config.pin_dtype), ToKvFormat(config.kv));
+}
+
+// What a step needs grows with the context above all.
+absl::Status NameTheFlag(const absl::Status& status) {
+  if (status.code() != absl::StatusCode::kResourceExhausted) return status;
+  return ResourceExhausted("--max-model-len: " + std::string(ToStd(status.message())));
+}
+
 PagePlan PlanOf(const KvPool* pool) {
   if (pool == nullptr) return {};
   return {pool->num_pages(), static_cast<int64_t>(pool->layout().page_bytes)};
@@ -100,7 +106,8 @@ class ServingStack::FullPrecision {
                             .max_rows = max_rows_,
                             .max_sequences = 1,
                             .max_context = stack_.max_model_len_,
-                            .max_logits_rows = 1};
+                            .max_logits_rows = 1,
+                            .max_scratch_bytes = AvailableMemoryBytes()};
     ASSIGN_OR_RETURN(std::unique_ptr<TransformerExecutor> executor,
                      TransformerExecutor::Create(std::move(model), *stack_.backend_, options));
     return std::unique_ptr<Executor>(std::move(executor));
@@ -126,6 +133,7 @@ absl::StatusOr<std::unique_ptr<ServingStack>> ServingStack::Build(const ServerCo
                                                                   const StackHooks& hooks) {
   std::unique_ptr<ServingStack> stack(new ServingStack());
   RETURN_IF_ERROR(stack->LoadFile(config, hooks));
+  RETURN_IF_ERROR(stack->ChooseSizes(config));
   ASSIGN_OR_RETURN(const std::vector<PinRequest> pins, stack->RenderPins(config));
   RETURN_IF_ERROR(stack->ReservePools(config, pins));
   RETURN_IF_ERROR(stack->MakeEngine(config, hooks));
@@ -148,12 +156,6 @@ absl::Status ServingStack::LoadFile(const ServerConfig& config, const StackHooks
         config.model_path + ": tokenizer.ggml.tokens has " + std::to_string(codec_->vocab_size()) +
         " tokens, token_embd.weight only " + std::to_string(model_.vocab) + " rows");
   }
-  max_model_len_ = config.max_model_len > 0 ? config.max_model_len : model_.context_length;
-  if (max_model_len_ > model_.context_length) {
-    return InvalidArgument("--max-model-len " + std::to_string(max_model_len_) +
-                           ": the model was trained for " + std::to_string(model_.context_length) +
-                           " positions");
-  }
   ASSIGN_OR_RETURN(const Isa isa, SelectIsa());
   const int threads = config.threads > 0 ? config.threads : NumAllowedCores();
   ASSIGN_OR_RETURN(backend_, MakeCpuBackend(isa, threads));
@@ -163,6 +165,19 @@ absl::Status ServingStack::LoadFile(const ServerConfig& config, const StackHooks
               std::to_string(model_.hidden) + ", " + std::to_string(model_.num_q_heads) +
               " query and " + std::to_string(model_.num_kv_heads) + " KV heads of " +
               std::to_string(model_.head_dim) + ", vocabulary " + std::to_string(model_.vocab));
+  return absl::OkStatus();
+}
+
+absl::Status ServingStack::ChooseSizes(const ServerConfig& config) {
+  const PageLayout layout = LayoutOf(model_, config);
+  const ClassLayout& stored = layout.For(PageClass::kStored);
+  ASSIGN_OR_RETURN(pool_, ChoosePool({.trained_context = model_.context_length,
+                                      .max_model_len = config.max_model_len,
+                                      .pool_bytes = config.kv_pool_bytes,
+                                      .max_running = config.max_running,
+                                      .page_bytes = static_cast<int64_t>(stored.page_bytes),
+                                      .available_bytes = AvailableMemoryBytes()}));
+  max_model_len_ = pool_.max_model_len;
   return absl::OkStatus();
 }
 
@@ -190,9 +205,7 @@ absl::StatusOr<std::vector<PinRequest>> ServingStack::RenderPins(const ServerCon
 
 absl::Status ServingStack::ReservePools(const ServerConfig& config,
                                         const std::vector<PinRequest>& pins) {
-  const KvShape shape{model_.num_layers, model_.num_kv_heads, model_.head_dim};
-  const PageLayout layout =
-      MakePageLayout(shape, ToKvFormat(config.pin_dtype), ToKvFormat(config.kv));
+  const PageLayout layout = LayoutOf(model_, config);
   const auto page_bytes = [&](PageClass c) {
     return static_cast<int64_t>(layout.For(c).page_bytes);
   };
@@ -209,32 +222,12 @@ absl::Status ServingStack::ReservePools(const ServerConfig& config,
     }
     pinned_pages = budget;
   }
-  const int64_t pages_per_sequence = BlocksFor(max_model_len_);
-  const int64_t all = pages_per_sequence * config.max_running * page_bytes(PageClass::kStored);
-  int64_t stored_bytes = config.kv_pool_bytes;
-  if (stored_bytes == 0) {
-    const int64_t free_part = AvailableMemoryBytes() / kPoolPartOfFree;
-    stored_bytes =
-        std::min({all, std::max(free_part, pages_per_sequence * page_bytes(PageClass::kStored)),
-                  kPoolDefaultMax});
-    kv_reason_ = stored_bytes == all
-                     ? "every running sequence at full length"
-                     : "chosen from the memory that is free; --kv-pool-bytes sets it";
-  } else {
-    kv_reason_ = "--kv-pool-bytes";
-  }
-  const int64_t stored_pages =
-      std::min(stored_bytes / page_bytes(PageClass::kStored), int64_t{1} << 27);
-  if (stored_pages < 1) {
-    return InvalidArgument("--kv-pool-bytes " + std::to_string(stored_bytes) + ": one page has " +
-                           std::to_string(page_bytes(PageClass::kStored)) + " bytes");
-  }
   if (pinned_pages > 0) {
     ASSIGN_OR_RETURN(pinned_, backend_->CreateKvPool(layout.For(PageClass::kPinned),
                                                      static_cast<int>(pinned_pages)));
   }
   ASSIGN_OR_RETURN(stored_, backend_->CreateKvPool(layout.For(PageClass::kStored),
-                                                   static_cast<int>(stored_pages)));
+                                                   static_cast<int>(pool_.num_pages)));
   ASSIGN_OR_RETURN(hot_, backend_->CreateKvPool(layout.For(PageClass::kHot), config.max_running));
   return absl::OkStatus();
 }
@@ -250,10 +243,13 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
                                 .max_rows = config.max_tokens_per_step,
                                 .max_sequences = config.max_running,
                                 .max_context = max_model_len_,
-                                .max_logits_rows = config.max_running};
+                                .max_logits_rows = config.max_running,
+                                .max_scratch_bytes = AvailableMemoryBytes()};
   kernels_ = backend_->Kernels(MakeContextOptions(model->shape(), options));
-  ASSIGN_OR_RETURN(std::unique_ptr<TransformerExecutor> executor,
-                   TransformerExecutor::Create(std::move(model), *backend_, options));
+  absl::StatusOr<std::unique_ptr<TransformerExecutor>> created =
+      TransformerExecutor::Create(std::move(model), *backend_, options);
+  if (!created.ok()) return NameTheFlag(created.status());
+  std::unique_ptr<TransformerExecutor> executor = *std::move(created);
   plan_.weights_bytes = executor->weight_bytes();
   plan_.pinned = PlanOf(pinned_.get());
   plan_.stored = PlanOf(stored_.get());
@@ -307,8 +303,10 @@ void ServingStack::PrintDecisions(const ServerConfig& config, const StackHooks& 
   hooks.print("activations " + std::string(Name(config.activations)) + ", stored KV pages " +
               std::string(Name(config.kv)) + ", pinned pages " +
               std::string(Name(config.pin_dtype)));
+  hooks.print("context  " + std::to_string(max_model_len_) + " tokens (" + pool_.length_reason +
+              ")");
   hooks.print("kv pool  " + std::to_string(plan_.stored.num_pages) + " pages of " +
-              std::to_string(kPageTokens) + " tokens (" + kv_reason_ + ")");
+              std::to_string(kPageTokens) + " tokens (" + pool_.pool_reason + ")");
   for (const KernelChoice& choice : kernels_)
     hooks.print("kernel " + choice.operation + "  " + choice.kernel);
   std::string table = FormatMemoryPlan(plan_);

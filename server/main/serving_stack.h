@@ -17,6 +17,7 @@
 #include "engine/model/model_config.h"
 #include "kernels/api/backend.h"
 #include "server/config/server_config.h"
+#include "server/main/pool_size.h"
 
 namespace intactkv {
 
@@ -48,6 +49,7 @@ class ServingStack {
   class FullPrecision;
   ServingStack() = default;
   absl::Status LoadFile(const ServerConfig& config, const StackHooks& hooks);
+  absl::Status ChooseSizes(const ServerConfig& config);
   absl::StatusOr<std::vector<PinRequest>> RenderPins(const ServerConfig& config) const;
   absl::Status ReservePools(const ServerConfig& config, const std::vector<PinRequest>& pins);
   absl::Status MakeEngine(const ServerConfig& config, const StackHooks& hooks);
@@ -66,7 +68,8 @@ class ServingStack {
   MemoryPlan plan_;
   int64_t process_bytes_ = 0;
   int32_t max_model_len_ = 0;
-  std::string weight_formats_, kv_reason_;
+  PoolAnswer pool_;
+  std::string weight_formats_;
 };
 
 }  // namespace intactkv
