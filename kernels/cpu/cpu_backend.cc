@@ -16,8 +16,8 @@ namespace {
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(Isa isa, int num_threads)
-      : isa_(isa), name_("cpu " + std::string(IsaName(isa))), pool_(num_threads) {}
+  CpuBackend(Isa isa, int num_threads, bool pin_threads)
+      : isa_(isa), name_("cpu " + std::string(IsaName(isa))), pool_(num_threads, pin_threads) {}
 
   int abi_version() const override { return kBackendAbi; }
   std::string_view name() const override { return name_; }
@@ -60,12 +60,13 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Backend>> MakeCpuBackend(Isa isa, int num_threads) {
+absl::StatusOr<std::unique_ptr<Backend>> MakeCpuBackend(Isa isa, int num_threads,
+                                                        bool pin_threads) {
   if (isa > HostIsa()) {
     return InvalidArgument("this CPU has no " + std::string(IsaName(isa)));
   }
   if (num_threads < 1) return InvalidArgument("threads: at least 1");
-  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(isa, num_threads));
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(isa, num_threads, pin_threads));
 }
 
 }  // namespace intactkv

@@ -10,7 +10,9 @@
 namespace intactkv {
 
 // num_threads >= 1, the caller included (kInvalidArgument); isa at most HostIsa()
-// (kInvalidArgument). Use SelectIsa() for the isa that INTACTKV_ISA asks for.
-absl::StatusOr<std::unique_ptr<Backend>> MakeCpuBackend(Isa isa, int num_threads);
+// (kInvalidArgument). Use SelectIsa() for the isa that INTACTKV_ISA asks for. `pin_threads`: each
+// thread but the caller stays on a core of its own, as far as there are cores.
+absl::StatusOr<std::unique_ptr<Backend>> MakeCpuBackend(Isa isa, int num_threads,
+                                                        bool pin_threads = true);
 
 }  // namespace intactkv

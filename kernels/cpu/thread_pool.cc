@@ -41,9 +41,9 @@ void ThreadPool::SetFloatingPointState() {
 #endif
 }
 
-ThreadPool::ThreadPool(int num_threads) : num_threads_(num_threads) {
+ThreadPool::ThreadPool(int num_threads, bool pin) : num_threads_(num_threads) {
   CHECK_GE(num_threads, 1);
-  const std::vector<int> cores = AllowedCores();
+  const std::vector<int> cores = pin ? AllowedCores() : std::vector<int>();
   for (int worker = 1; worker < num_threads; ++worker) {
     const int core =
         static_cast<size_t>(worker) < cores.size() ? cores[static_cast<size_t>(worker)] : -1;

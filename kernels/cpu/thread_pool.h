@@ -14,9 +14,9 @@ namespace intactkv {
 // changes a result: callers split work into items whose arithmetic does not depend on the split.
 class ThreadPool {
  public:
-  // num_threads >= 1, the caller included. Workers 1.. are pinned to distinct allowed cores; the
-  // caller is left where it is.
-  explicit ThreadPool(int num_threads);
+  // num_threads >= 1, the caller included. With `pin` workers 1.. are pinned to distinct allowed
+  // cores; the caller is left where it is.
+  explicit ThreadPool(int num_threads, bool pin = true);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();

@@ -177,7 +177,9 @@ std::vector<FlagSpec> MakeFlags() {
        Integer(1, 65536, &C::max_tokens_per_step)},
       {"max-queue", kV, "N", kRun, "waiting requests; more get 429 (default 512)",
        Integer(1, 1 << 20, &C::max_queue)},
-      {"threads", kV, "N", kRun, "compute threads (default: one per core)",
+      {"threads", kV, "N", kRun,
+       "compute threads (default: one per core, within a cgroup's CPU quota; "
+       "under a quota they are not pinned to cores)",
        Integer(0, 1024, &C::threads)},
       {"request-timeout", kV, "SECONDS", kRun, "longest time of one request (default 600)",
        Seconds(1, 86400, &C::request_timeout)},

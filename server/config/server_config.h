@@ -52,7 +52,7 @@ struct ServerConfig {
   int32_t max_tokens_per_step = 512;
   int32_t max_model_len = 0;  // 0: the model's own
   int32_t max_queue = 512;
-  int32_t threads = 0;  // compute threads; 0: one per core
+  int32_t threads = 0;  // compute threads; 0: one per core, within a quota
 
   bool expose_metrics = false;
   absl::Duration drain_timeout = absl::Seconds(30);

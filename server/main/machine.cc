@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 namespace intactkv {
@@ -30,6 +31,35 @@ int NumAllowedCores() {
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
   return std::max(1, CPU_COUNT(&set));
+}
+
+int QuotaCores(const std::string& cpu_max) {
+  std::istringstream in(cpu_max);
+  int64_t quota = 0, period = 0;
+  if (!(in >> quota >> period) || quota < 1 || period < 1) return 0;  // "max": no number
+  constexpr int64_t kMost = 1 << 20;
+  return static_cast<int>(std::min((quota - 1) / period + 1, kMost));
+}
+
+int NumQuotaCores() {
+  std::ifstream in("/proc/self/cgroup");
+  std::string path;
+  while (std::getline(in, path) && !path.starts_with("0::/")) {
+  }
+  if (!path.starts_with("0::/")) return 0;
+  path.erase(0, 3);
+  int least = 0;
+  // A parent's quota binds its children too. In a container the own path may not be mounted: then
+  // only the root is.
+  for (;;) {
+    std::ifstream file("/sys/fs/cgroup" + path + "/cpu.max");
+    std::string line;
+    std::getline(file, line);
+    const int cores = QuotaCores(line);
+    if (cores > 0) least = least == 0 ? cores : std::min(least, cores);
+    if (path.empty()) return least;
+    path.erase(path.find_last_of('/'));
+  }
 }
 
 int64_t AvailableMemoryBytes() {

@@ -6,7 +6,11 @@
 
 namespace intactkv {
 
-int NumAllowedCores();           // >= 1; respects the affinity mask
+int NumAllowedCores();  // >= 1; respects the affinity mask
+// Cores that the process's cgroups (v2, cpu.max) let it use at once, rounded up; 0: no quota.
+int NumQuotaCores();
+// The same of the content of one cpu.max: "200000 100000" is 2, "max 100000" is 0.
+int QuotaCores(const std::string& cpu_max);
 int64_t AvailableMemoryBytes();  // MemAvailable, bounded by the cgroup's limit; 0 if unknown
 int64_t ResidentBytes();         // of this process now; 0 if unknown
 std::string DefaultModelPath();  // where scripts/fetch-model.sh keeps the default model

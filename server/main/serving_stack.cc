@@ -157,8 +157,11 @@ absl::Status ServingStack::LoadFile(const ServerConfig& config, const StackHooks
         " tokens, token_embd.weight only " + std::to_string(model_.vocab) + " rows");
   }
   ASSIGN_OR_RETURN(const Isa isa, SelectIsa());
-  const int threads = config.threads > 0 ? config.threads : NumAllowedCores();
-  ASSIGN_OR_RETURN(backend_, MakeCpuBackend(isa, threads));
+  const int quota = NumQuotaCores();
+  int threads = config.threads > 0 ? config.threads : NumAllowedCores();
+  if (config.threads == 0 && quota > 0) threads = std::min(threads, quota);
+  // Under a quota no core is ours: a pinned worker would wait for its core while others are idle.
+  ASSIGN_OR_RETURN(backend_, MakeCpuBackend(isa, threads, /*pin_threads=*/quota == 0));
   process_bytes_ = ResidentBytes();
   hooks.print("model " + config.model_path + "  " + model_.architecture + ", " +
               std::to_string(model_.num_layers) + " layers, hidden " +

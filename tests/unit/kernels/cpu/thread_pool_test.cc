@@ -1,6 +1,7 @@
 #include "kernels/cpu/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <vector>
@@ -24,6 +25,30 @@ TEST(ThreadPoolTest, EachItemRunsOnceAndBeforeRunReturns) {
       for (const int count : counts) ASSERT_EQ(count, 1) << run;
       ASSERT_EQ(bad_workers.load(), 0);
     }
+  }
+}
+
+int NumCoresOfThisThread() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  EXPECT_EQ(sched_getaffinity(0, sizeof(set), &set), 0);
+  return CPU_COUNT(&set);
+}
+
+TEST(ThreadPoolTest, WorkersArePinnedOnlyIfAskedTo) {
+  const int allowed = NumCoresOfThisThread();
+  if (allowed < 2) GTEST_SKIP() << "one core: pinned or not is the same";
+  for (const bool pin : {true, false}) {
+    ThreadPool pool(2, pin);
+    std::atomic<int> inside{0};
+    int cores[2] = {};
+    pool.Run(2, [&](int, int worker) {
+      ++inside;
+      while (inside.load() < 2) std::this_thread::yield();
+      cores[worker] = NumCoresOfThisThread();
+    });
+    EXPECT_EQ(cores[0], allowed) << "the caller is left where it is";
+    EXPECT_EQ(cores[1], pin ? 1 : allowed);
   }
 }
 
