@@ -1,11 +1,11 @@
 #include "engine/core/clock.h"
 
-#include "absl/time/clock.h"
 #include "engine/base/check.h"
+#include "engine/base/monotonic_time.h"
 
 namespace intactkv {
 
-absl::Time RealClock::Now() const { return absl::Now(); }
+absl::Time RealClock::Now() const { return MonotonicNow(); }
 
 absl::Time ManualClock::Now() const {
   MutexLock lock(&mutex_);

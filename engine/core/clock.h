@@ -14,6 +14,8 @@ class Clock {
   virtual absl::Time Now() const = 0;
 };
 
+// MonotonicNow(): near the wall clock, but never set back and never jumping. Deadlines that this
+// clock shall judge must come from MonotonicNow() too.
 class RealClock : public Clock {
  public:
   absl::Time Now() const override;

@@ -16,6 +16,7 @@
 
 #include "absl/time/clock.h"
 #include "engine/base/json_log.h"
+#include "engine/base/monotonic_time.h"
 #include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 #include "server/http/http_server.h"
@@ -169,14 +170,14 @@ void Server::Drain(const sigset_t& signals) {
 #endif
   Notification drained;
   std::thread drain([&] {
-    stack_->engine().Drain(absl::Now() + config_.drain_timeout);
+    stack_->engine().Drain(MonotonicNow() + config_.drain_timeout);
     drained.Notify();
   });
   while (!drained.HasBeenNotified()) {
     const timespec wait{0, 50'000'000};
     if (sigtimedwait(&signals, nullptr, &wait) > 0) {
       Print("second signal: ending what still runs");
-      stack_->engine().Drain(absl::Now());
+      stack_->engine().Drain(MonotonicNow());
     }
   }
   drain.join();

@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "engine/base/json_log.h"
+#include "engine/base/monotonic_time.h"
 #include "server/http/sse_writer.h"
 #include "server/openai/completion_json.h"
 #include "server/openai/request_parser.h"
@@ -171,7 +172,7 @@ CompletionJson::Identity MakeIdentity(const ValidatedRequest& request,
 
 void HandleGeneration(Endpoint endpoint, const ServerContext& context, const ApiOptions& options,
                       std::shared_ptr<Exchange> exchange) {
-  const absl::Time deadline = absl::Now() + options.request_timeout;
+  const absl::Time deadline = MonotonicNow() + options.request_timeout;
   if (const auto not_ready = context.NotReady()) return exchange->Respond(ToResponse(*not_ready));
   const ServingParts& parts = *context.parts();
   RequestOr<RawRequest> raw = ParseGenerationRequest(exchange->request().body, endpoint);

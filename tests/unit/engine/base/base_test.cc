@@ -3,6 +3,7 @@
 #include "engine/base/bounded_queue.h"
 #include "engine/base/check.h"
 #include "engine/base/json_log.h"
+#include "engine/base/monotonic_time.h"
 #include "engine/base/page_entry.h"
 #include "engine/base/rng.h"
 
@@ -37,6 +38,24 @@ TEST(BoundedQueueTest, RefusesBeyondItsCapacityAndKeepsOrder) {
   EXPECT_EQ(queue.TryPop(), 2);
   EXPECT_EQ(queue.TryPop(), 4);
   EXPECT_EQ(queue.TryPop(), std::nullopt);
+}
+
+// Whatever the wall clock says meanwhile.
+TEST(TimeAnchorTest, GoesOnByTheSteadyClock) {
+  const TimeAnchor anchor{absl::FromUnixSeconds(1'000), std::chrono::steady_clock::time_point()};
+  EXPECT_EQ(anchor.At(anchor.steady), anchor.wall);
+  EXPECT_EQ(anchor.At(anchor.steady + std::chrono::milliseconds(2'500)),
+            absl::FromUnixMillis(1'002'500));
+}
+
+TEST(MonotonicNowTest, NeverGoesBackAndStartsAtTheWallClock) {
+  absl::Time last = MonotonicNow();
+  EXPECT_LT(absl::AbsDuration(absl::Now() - last), absl::Hours(1));
+  for (int i = 0; i < 10'000; ++i) {
+    const absl::Time now = MonotonicNow();
+    ASSERT_GE(now, last);
+    last = now;
+  }
 }
 
 TEST(RngTest, DependsOnSeedAndCounterOnly) {
