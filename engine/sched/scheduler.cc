@@ -59,7 +59,6 @@ absl::Status Scheduler::Add(NewRequest new_request) {
     Sequence& sequence = owned.sequences.emplace_back();
     sequence.group = &owned;
     sequence.choice = choice;
-    sequence.tokens = owned.request.prompt;
     sequence.kv.pinned = ShareMatch(new_request.pinned);
     sequence.kv.anchor = new_request.anchor;
     sequence.num_computed = sequence.num_pinned();
@@ -196,6 +195,7 @@ bool Scheduler::TryAdmit(Sequence& sequence) {
   }
   const std::optional<int32_t> hits = manager_.TryAdmit(sequence.kv, admission);
   if (!hits) return false;
+  if (sequence.tokens.empty()) sequence.tokens = sequence.group->request.prompt;
   if (sequence.kv.reserved) ++counters_.reserved_admissions;
   counters_.prefix_queries_tokens += sequence.num_tokens() - sequence.num_pinned();
   counters_.prefix_hit_tokens += *hits * kPageTokens;

@@ -6,6 +6,10 @@
 
 namespace intactkv {
 
+std::span<const TokenId> Sequence::known_tokens() const {
+  return tokens.empty() ? group->request.prompt : tokens;
+}
+
 int32_t Sequence::num_generated() const {
   return num_tokens() - static_cast<int32_t>(group->request.prompt.size());
 }

@@ -23,18 +23,21 @@ struct Sequence {
   SequenceId id{0};
   RequestGroup* group = nullptr;
   int32_t choice = 0;
-  std::vector<TokenId> tokens;  // prompt, then what was generated; only grows
+  // Prompt, then what was generated; only grows. Empty until the first admission: whoever waits for
+  // it has the request's own prompt and no copy.
+  std::vector<TokenId> tokens;
   int32_t num_computed = 0;  // tokens whose KV exists; starts at c, falls back to it on preemption
   int32_t num_preemptions = 0;
   bool finished = false;
   SequenceKv kv;
 
-  int32_t num_tokens() const { return static_cast<int32_t>(tokens.size()); }
+  std::span<const TokenId> known_tokens() const;  // `tokens` as they are or will be
+  int32_t num_tokens() const { return static_cast<int32_t>(known_tokens().size()); }
   int32_t num_uncomputed() const { return num_tokens() - num_computed; }
   int32_t num_pinned() const { return kv.pinned.num_tokens; }  // c
   int32_t num_generated() const;
   std::span<const TokenId> private_tokens() const {
-    return std::span(tokens).subspan(static_cast<size_t>(num_pinned()));
+    return known_tokens().subspan(static_cast<size_t>(num_pinned()));
   }
   // Blocks that hold the KV of the first `num_tokens` >= c tokens beside the pin.
   int32_t PrivateBlocksFor(int32_t num_tokens) const;

@@ -1,4 +1,6 @@
 // n > 1: choices of one request share full blocks once the first has prefilled.
+#include <deque>
+
 #include "tests/unit/engine/sched/scheduler_fixture.h"
 
 namespace intactkv {
@@ -49,6 +51,26 @@ TEST(SchedulerChoicesTest, WithNoFullBlockToShareNobodyWaits) {
     bench.Update(plan);
     EXPECT_GT(bench.RunToEnd()[1], 0);
   }
+}
+
+// A queue of long prompts with many choices must not hold them n times.
+TEST(SchedulerChoicesTest, OnlyAdmittedChoicesHaveTheirOwnCopyOfThePrompt) {
+  SchedulerBench bench({.max_running = 1});
+  GenerationRequest request = SchedulerBench::Request(1, 40, 2);
+  request.n = 3;
+  ASSERT_TRUE(bench.Add(1, request).ok());
+  const std::deque<Sequence>& choices = bench.scheduler().Find(RequestId(1))->sequences;
+  for (const Sequence& choice : choices) {
+    EXPECT_TRUE(choice.tokens.empty());
+    EXPECT_EQ(choice.num_tokens(), 40);
+    EXPECT_EQ(choice.num_generated(), 0);
+  }
+  bench.Step();
+  EXPECT_EQ(choices[0].num_generated(), 1);
+  EXPECT_EQ(choices[0].tokens.size(), 41u);
+  EXPECT_TRUE(choices[1].tokens.empty()) << "it still waits";
+  EXPECT_EQ(bench.RunToEnd().at(1), 5) << "six in all";
+  bench.ExpectAllBack();
 }
 
 TEST(SchedulerChoicesTest, TheRequestEndsWithItsLastChoice) {
