@@ -80,6 +80,21 @@ TEST_F(KvCacheManagerTest, AdmissionCountsKnownTokensPendingAndReserve) {
   EXPECT_EQ(stored_.num_free(), 6);
 }
 
+TEST_F(KvCacheManagerTest, NoLookupWhenNotEvenFullHitsWouldFit) {
+  const Tokens cached = MakeTokens(33);  // one block may be hit
+  RunThrough(cached);
+  ASSERT_EQ(manager_.num_available(), 6);
+  SequenceKv kv;
+  // Two blocks, one of them hit, beside six that are pending: seven of six.
+  EXPECT_FALSE(manager_.TryAdmit(kv, {.private_tokens = cached, .pending_blocks = 6}));
+  EXPECT_TRUE(kv.hashes.empty()) << "nothing was looked up";
+  // Beside five it would fit if the hit came for free; it does not: the block counted as available.
+  EXPECT_FALSE(manager_.TryAdmit(kv, {.private_tokens = cached, .pending_blocks = 5}));
+  EXPECT_EQ(kv.hashes.size(), 1u);
+  EXPECT_EQ(manager_.TryAdmit(kv, {.private_tokens = cached, .pending_blocks = 4}), 1);
+  manager_.Release(kv);
+}
+
 TEST_F(KvCacheManagerTest, GrowthEvictsWhatNobodyUses) {
   RunThrough(MakeTokens(4 * kPageTokens));
   EXPECT_EQ(stored_.num_free(), 2);
