@@ -20,6 +20,7 @@ struct Limits {
 class Budget {
  public:
   static constexpr size_t kBytesPerOperation = 64;
+  static constexpr size_t kNamesPerOperation = 16;
 
   explicit Budget(const Limits& limits) : limits_(limits) {}
 
@@ -34,6 +35,17 @@ class Budget {
 
   // For reading or making a string of this size.
   absl::Status SpendBytes(size_t bytes) { return Spend(1 + bytes / kBytesPerOperation); }
+
+  // For one search for a string in another (FindBytes: linear in both).
+  absl::Status SpendSearch(size_t haystack, size_t needle) { return SpendBytes(haystack + needle); }
+
+  // Each stripped character is looked for among `characters`.
+  absl::Status SpendStrip(size_t text, size_t characters) {
+    return Spend(1 + characters / kBytesPerOperation * (1 + text / kNamesPerOperation));
+  }
+
+  // For one look at each of `names`, which are short.
+  absl::Status SpendScan(size_t names) { return Spend(names / kNamesPerOperation); }
 
   // For text that is written out, also into a variable.
   absl::Status SpendOutput(size_t bytes) {

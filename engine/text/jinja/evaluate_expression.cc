@@ -34,6 +34,7 @@ absl::StatusOr<Value> Evaluator::Eval(const Expr& expr) {
     case ExprKind::kConst:
       return expr.constant;
     case ExprKind::kName: {
+      RETURN_IF_ERROR(budget_.SpendScan(NumVisible()));
       const Value* value = Lookup(expr.name);
       return value != nullptr ? *value : Value::MakeUndefined("'" + expr.name + "' is undefined");
     }
@@ -73,7 +74,7 @@ absl::StatusOr<Value> Evaluator::EvalDict(const Expr& expr) {
   for (size_t i = 0; i + 1 < expr.children.size(); i += 2) {
     ASSIGN_OR_RETURN(Value key, Eval(*expr.children[i]));
     ASSIGN_OR_RETURN(Value value, Eval(*expr.children[i + 1]));
-    RETURN_IF_ERROR(SpendWalk(key, budget_));
+    RETURN_IF_ERROR(SpendFind(entries.size(), key, budget_));
     const auto same = [&](const auto& entry) { return Equal(entry.first, key); };
     const auto it = std::find_if(entries.begin(), entries.end(), same);
     if (it != entries.end()) {
@@ -98,7 +99,7 @@ absl::StatusOr<Value> Evaluator::EvalBinary(const Expr& expr) {
 
 absl::StatusOr<Value> Evaluator::EvalSubscript(const Expr& expr) {
   ASSIGN_OR_RETURN(const Value object, Eval(*expr.children[0]));
-  if (expr.kind == ExprKind::kAttribute) return GetAttribute(object, expr.name);
+  if (expr.kind == ExprKind::kAttribute) return GetAttribute(object, expr.name, budget_);
   if (expr.kind == ExprKind::kItem) {
     ASSIGN_OR_RETURN(const Value key, Eval(*expr.children[1]));
     return GetItem(object, key, budget_);
@@ -160,6 +161,7 @@ absl::StatusOr<Value> Evaluator::EvalCall(const Expr& expr) {
   const Expr& callee = *expr.children[0];
   ASSIGN_OR_RETURN(const Arguments arguments, EvalArguments(expr));
   if (callee.kind == ExprKind::kAttribute) return CallAttribute(callee, arguments);
+  if (callee.kind == ExprKind::kName) RETURN_IF_ERROR(budget_.SpendScan(NumVisible()));
   if (callee.kind == ExprKind::kName && Lookup(callee.name) == nullptr) {
     if (callee.name == "namespace") {
       ASSIGN_OR_RETURN(std::shared_ptr<NamespaceData> data, MakeNamespace(arguments));
@@ -176,7 +178,7 @@ absl::StatusOr<Value> Evaluator::EvalCall(const Expr& expr) {
 absl::StatusOr<Value> Evaluator::CallAttribute(const Expr& callee, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Value object, Eval(*callee.children[0]));
   if (object.as_namespace() || object.as_dict()) {
-    ASSIGN_OR_RETURN(const Value value, GetAttribute(object, callee.name));
+    ASSIGN_OR_RETURN(const Value value, GetAttribute(object, callee.name, budget_));
     if (value.as_macro() != nullptr) return CallMacro(*value.as_macro(), arguments);
   }
   if (const LoopData* loop = object.as_loop(); loop != nullptr && callee.name == "cycle") {
@@ -198,7 +200,7 @@ absl::StatusOr<Value> Evaluator::CallMacro(const Stmt& macro, const Arguments& a
     if (bound[i].is_undefined() && parameter.default_value != nullptr) {
       ASSIGN_OR_RETURN(bound[i], Eval(*parameter.default_value));
     }
-    Assign(parameter.name, bound[i]);
+    RETURN_IF_ERROR(Assign(parameter.name, bound[i]));
   }
   ASSIGN_OR_RETURN(Text text, Capture(macro.body));
   scopes_.resize(first_scope_);

@@ -25,27 +25,32 @@ const Value* Evaluator::Lookup(std::string_view name) const {
   return in(environment_.globals);
 }
 
-void Evaluator::Assign(const std::string& name, Value value) {
+size_t Evaluator::NumVisible() const {
+  size_t count = environment_.globals.size();
+  for (size_t i = first_scope_; i < scopes_.size(); ++i) count += scopes_[i].size();
+  return first_scope_ == 0 ? count : count + scopes_[0].size();
+}
+
+absl::Status Evaluator::Assign(const std::string& name, Value value) {
+  RETURN_IF_ERROR(budget_.SpendScan(scopes_.back().size()));
   for (auto& [key, old] : scopes_.back()) {
     if (key == name) {
       old = std::move(value);
-      return;
+      return absl::OkStatus();
     }
   }
   scopes_.back().emplace_back(name, std::move(value));
+  return absl::OkStatus();
 }
 
 absl::Status Evaluator::AssignTargets(const std::vector<std::string>& targets, const Value& value) {
-  if (targets.size() == 1) {
-    Assign(targets[0], value);
-    return absl::OkStatus();
-  }
+  if (targets.size() == 1) return Assign(targets[0], value);
   ASSIGN_OR_RETURN(const Values items, Iterate(value, budget_));
   if (items.size() != targets.size()) {
     return InvalidArgument("chat template: " + std::to_string(items.size()) + " values for " +
                            std::to_string(targets.size()) + " names");
   }
-  for (size_t i = 0; i < items.size(); ++i) Assign(targets[i], items[i]);
+  for (size_t i = 0; i < items.size(); ++i) RETURN_IF_ERROR(Assign(targets[i], items[i]));
   return absl::OkStatus();
 }
 
@@ -96,7 +101,7 @@ absl::StatusOr<Flow> Evaluator::RunOne(const Stmt& stmt) {
       RETURN_IF_ERROR(RunSetBlock(stmt));
       return Flow::kNext;
     case StmtKind::kMacro:
-      Assign(stmt.targets[0], Value::Of(&stmt));
+      RETURN_IF_ERROR(Assign(stmt.targets[0], Value::Of(&stmt)));
       return Flow::kNext;
     case StmtKind::kBreak:
       return Flow::kBreak;
@@ -140,7 +145,7 @@ absl::StatusOr<Flow> Evaluator::RunFor(const Stmt& stmt) {
   for (loop->index = 0; loop->index < loop->items.size(); ++loop->index) {
     RETURN_IF_ERROR(budget_.Spend(1));
     scopes_.back().clear();
-    Assign("loop", Value::Of(std::shared_ptr<const LoopData>(loop)));
+    RETURN_IF_ERROR(Assign("loop", Value::Of(std::shared_ptr<const LoopData>(loop))));
     RETURN_IF_ERROR(AssignTargets(stmt.targets, loop->items[loop->index]));
     ASSIGN_OR_RETURN(const Flow flow, Run(stmt.body));
     if (flow == Flow::kBreak) break;
@@ -153,11 +158,13 @@ absl::StatusOr<Flow> Evaluator::RunFor(const Stmt& stmt) {
 absl::Status Evaluator::RunSet(const Stmt& stmt) {
   ASSIGN_OR_RETURN(Value value, Eval(*stmt.expr));
   if (stmt.attribute.empty()) return AssignTargets(stmt.targets, value);
+  RETURN_IF_ERROR(budget_.SpendScan(NumVisible()));
   const Value* target = Lookup(stmt.targets[0]);
   NamespaceData* data = target == nullptr ? nullptr : target->as_namespace();
   if (data == nullptr) {
     return InvalidArgument("chat template: '" + stmt.targets[0] + "' is no namespace");
   }
+  RETURN_IF_ERROR(budget_.SpendScan(data->attributes.size()));
   for (auto& [name, old] : data->attributes) {
     if (name == stmt.attribute) {
       old = std::move(value);
@@ -172,7 +179,7 @@ absl::Status Evaluator::RunSetBlock(const Stmt& stmt) {
   scopes_.emplace_back();
   ASSIGN_OR_RETURN(Text text, Capture(stmt.body));
   scopes_.back().clear();
-  Assign(std::string(kCaptured), Value::Of(std::move(text)));
+  RETURN_IF_ERROR(Assign(std::string(kCaptured), Value::Of(std::move(text))));
   const absl::StatusOr<Value> value = stmt.expr != nullptr ? Eval(*stmt.expr) : *Lookup(kCaptured);
   scopes_.pop_back();
   RETURN_IF_ERROR(value.status());

@@ -77,8 +77,10 @@ class Evaluator {
   absl::StatusOr<Value> CallMacro(const Stmt& macro, const Arguments& arguments);
   absl::StatusOr<Arguments> EvalArguments(const Expr& expr);
 
+  // The caller pays (SpendScan of NumVisible()).
   const Value* Lookup(std::string_view name) const;
-  void Assign(const std::string& name, Value value);
+  size_t NumVisible() const;  // variables that Lookup may look at
+  absl::Status Assign(const std::string& name, Value value);
   absl::Status AssignTargets(const std::vector<std::string>& targets, const Value& value);
 
   const Environment& environment_;

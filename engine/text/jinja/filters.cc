@@ -28,6 +28,7 @@ Result CaseFilter(const Value& input, const Values&, Budget& budget) {
 Result Trim(const Value& input, const Values& args, Budget& budget) {
   ASSIGN_OR_RETURN(const Text text, ToText(input, budget));
   ASSIGN_OR_RETURN(const Text characters, TextOr(args[0], ""));
+  RETURN_IF_ERROR(budget.SpendStrip(text.size(), characters.size()));
   return Value::Of(Strip(text, characters.bytes(), true, true));
 }
 

@@ -16,8 +16,9 @@ using Result = absl::StatusOr<Value>;
 using TextMethod = Result (*)(const Text& text, const Values& args, Budget& budget);
 
 template <bool left, bool right>
-Result StripMethod(const Text& text, const Values& args, Budget&) {
+Result StripMethod(const Text& text, const Values& args, Budget& budget) {
   ASSIGN_OR_RETURN(const Text characters, TextOr(args[0], ""));
+  RETURN_IF_ERROR(budget.SpendStrip(text.size(), characters.size()));
   return Value::Of(Strip(text, characters.bytes(), left, right));
 }
 
@@ -40,6 +41,7 @@ Result SplitMethod(const Text& text, const Values& args, Budget& budget) {
   }
   ASSIGN_OR_RETURN(const Text separator, TextOr(args[0], ""));
   if (separator.empty()) return InvalidArgument("chat template: split by an empty string");
+  RETURN_IF_ERROR(budget.SpendSearch(text.size(), separator.size()));
   return ToList(Split(text, separator.bytes(), max_splits), budget);
 }
 
@@ -56,6 +58,7 @@ Result HasAffix(const Text& text, const Values& args, Budget& budget) {
   for (const Value& affix : affixes) {
     if (!affix.as_text()) return InvalidArgument("chat template: startswith of a non-string");
     const std::string_view bytes = affix.as_text()->bytes();
+    RETURN_IF_ERROR(budget.SpendBytes(std::min(bytes.size(), text.size())));
     if (at_end ? text.bytes().ends_with(bytes) : text.bytes().starts_with(bytes)) {
       return Value::Of(true);
     }
@@ -82,19 +85,22 @@ Result ReplaceMethod(const Text& text, const Values& args, Budget& budget) {
   return ReplaceText(text, {*args[0].as_text(), *args[1].as_text(), count}, budget);
 }
 
-Result FindMethod(const Text& text, const Values& args, Budget&) {
+Result FindMethod(const Text& text, const Values& args, Budget& budget) {
   ASSIGN_OR_RETURN(const Text needle, TextOr(args[0], ""));
-  const size_t pos = text.bytes().find(needle.bytes());
+  RETURN_IF_ERROR(budget.SpendSearch(text.size(), needle.size()));
+  const size_t pos = FindBytes(text.bytes(), needle.bytes());
   if (pos == std::string_view::npos) return Value::Of(int64_t{-1});
   const auto characters = std::ssize(CharacterOffsets(text.bytes().substr(0, pos))) - 1;
   return Value::Of(int64_t{characters});
 }
 
-Result CountMethod(const Text& text, const Values& args, Budget&) {
+Result CountMethod(const Text& text, const Values& args, Budget& budget) {
   ASSIGN_OR_RETURN(const Text needle, TextOr(args[0], ""));
   if (needle.empty()) return InvalidArgument("chat template: count of an empty string");
+  RETURN_IF_ERROR(budget.SpendSearch(text.size(), needle.size()));
   int64_t count = 0;
-  for (size_t pos = 0; (pos = text.bytes().find(needle.bytes(), pos)) != std::string_view::npos;) {
+  for (size_t pos = 0;
+       (pos = FindBytes(text.bytes(), needle.bytes(), pos)) != std::string_view::npos;) {
     pos += needle.size();
     ++count;
   }
@@ -147,8 +153,7 @@ const std::vector<Method>& TextMethods() {
 Result DictGet(const Entries& dict, const Arguments& arguments, Budget& budget) {
   static constexpr std::string_view kParameters[] = {"key", "default"};
   ASSIGN_OR_RETURN(const Values args, Bind(arguments, kParameters, "get"));
-  RETURN_IF_ERROR(SpendWalk(args[0], budget));
-  RETURN_IF_ERROR(budget.Spend(dict.size() / 4));
+  RETURN_IF_ERROR(SpendFind(dict.size(), args[0], budget));
   if (const Value* found = Find(dict, args[0])) return *found;
   return args[1].is_undefined() ? Value::MakeNone() : args[1];
 }

@@ -128,8 +128,8 @@ absl::StatusOr<int> Order(std::string_view op, const Value& a, const Value& b, B
 absl::StatusOr<bool> Contains(const Value& needle, const Value& haystack, Budget& budget) {
   if (const Text* text = haystack.as_text()) {
     if (needle.as_text() == nullptr) return Unsupported("in", needle, haystack);
-    RETURN_IF_ERROR(budget.SpendBytes(text->size()));
-    return text->bytes().find(needle.as_text()->bytes()) != std::string_view::npos;
+    RETURN_IF_ERROR(budget.SpendSearch(text->size(), needle.as_text()->size()));
+    return FindBytes(text->bytes(), needle.as_text()->bytes()) != std::string_view::npos;
   }
   if (const Values* list = haystack.as_list()) {
     for (const Value& item : *list) {
@@ -139,8 +139,7 @@ absl::StatusOr<bool> Contains(const Value& needle, const Value& haystack, Budget
     return false;
   }
   if (const Entries* dict = haystack.as_dict()) {
-    RETURN_IF_ERROR(SpendWalk(needle, budget));
-    RETURN_IF_ERROR(budget.Spend(dict->size()));
+    RETURN_IF_ERROR(SpendFind(dict->size(), needle, budget));
     return Find(*dict, needle) != nullptr;
   }
   if (haystack.is_undefined()) return false;
@@ -242,12 +241,18 @@ absl::StatusOr<Value> Negate(const Value& value) {
   return InvalidArgument("chat template: cannot negate " + std::string(value.type_name()));
 }
 
-absl::StatusOr<Value> GetAttribute(const Value& object, std::string_view name) {
+absl::StatusOr<Value> GetAttribute(const Value& object, std::string_view name, Budget& budget) {
   if (object.is_undefined()) return UndefinedError(object);
   if (const LoopData* loop = object.as_loop()) return LoopAttribute(*loop, name);
   const Value* found = nullptr;
-  if (const Entries* dict = object.as_dict()) found = Find(*dict, name);
+  if (const Entries* dict = object.as_dict()) {
+    RETURN_IF_ERROR(budget.SpendBytes(name.size()));
+    RETURN_IF_ERROR(
+        budget.Spend(dict->size() / 4 + dict->size() * (name.size() / Budget::kBytesPerOperation)));
+    found = Find(*dict, name);
+  }
   if (const NamespaceData* data = object.as_namespace()) {
+    RETURN_IF_ERROR(budget.SpendScan(data->attributes.size()));
     for (const auto& [key, value] : data->attributes) {
       if (key == name) found = &value;
     }
@@ -260,14 +265,13 @@ absl::StatusOr<Value> GetAttribute(const Value& object, std::string_view name) {
 absl::StatusOr<Value> GetItem(const Value& object, const Value& key, Budget& budget) {
   if (object.is_undefined()) return UndefinedError(object);
   if (const Entries* dict = object.as_dict()) {
-    RETURN_IF_ERROR(SpendWalk(key, budget));
-    RETURN_IF_ERROR(budget.Spend(dict->size() / 4));
+    RETURN_IF_ERROR(SpendFind(dict->size(), key, budget));
     if (const Value* found = Find(*dict, key)) return *found;
     const Text* name = key.as_text();
     return Value::MakeUndefined("'dict object' has no attribute '" +
                                 (name ? std::string(name->bytes()) : std::string("?")) + "'");
   }
-  if (const Text* name = key.as_text()) return GetAttribute(object, name->bytes());
+  if (const Text* name = key.as_text()) return GetAttribute(object, name->bytes(), budget);
   const auto index = Integer(key);
   if (!index) return Value::MakeUndefined("no such item");
   ASSIGN_OR_RETURN(const int64_t length,

@@ -19,7 +19,7 @@ absl::StatusOr<Value> Negate(const Value& value);
 
 // object.name and object[key]; undefined if there is no such thing, an error if object is
 // undefined.
-absl::StatusOr<Value> GetAttribute(const Value& object, std::string_view name);
+absl::StatusOr<Value> GetAttribute(const Value& object, std::string_view name, Budget& budget);
 absl::StatusOr<Value> GetItem(const Value& object, const Value& key, Budget& budget);
 // Bounds are ints or None.
 struct SliceBounds {

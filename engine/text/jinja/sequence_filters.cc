@@ -106,9 +106,10 @@ Result Map(const Values& items, const Arguments& arguments, Budget& budget) {
 Result ReplaceText(const Text& text, const Replacement& replacement, Budget& budget) {
   const auto& [from, to, count] = replacement;
   if (from.empty()) return InvalidArgument("chat template: replace of an empty string");
-  RETURN_IF_ERROR(budget.SpendBytes(text.size()));
+  RETURN_IF_ERROR(budget.SpendSearch(text.size(), from.size()));
   uint64_t found = 0;
-  for (size_t pos = 0; (pos = text.bytes().find(from.bytes(), pos)) != std::string_view::npos;) {
+  for (size_t pos = 0;
+       (pos = FindBytes(text.bytes(), from.bytes(), pos)) != std::string_view::npos;) {
     pos += from.size();
     ++found;
   }

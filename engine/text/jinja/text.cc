@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "engine/text/utf8.h"
 
@@ -92,6 +93,15 @@ std::vector<size_t> CharacterOffsets(std::string_view bytes) {
   return offsets;
 }
 
+size_t FindBytes(std::string_view haystack, std::string_view needle, size_t pos) {
+  if (pos > haystack.size()) return std::string_view::npos;
+  if (needle.empty()) return pos;
+  const std::string_view rest = haystack.substr(pos);
+  const void* found = memmem(rest.data(), rest.size(), needle.data(), needle.size());
+  if (found == nullptr) return std::string_view::npos;
+  return static_cast<size_t>(static_cast<const char*>(found) - haystack.data());
+}
+
 Text Strip(const Text& text, std::string_view characters, bool left, bool right) {
   const std::vector<size_t> at = CharacterOffsets(text.bytes());
   size_t first = 0, last = at.size() - 1;
@@ -127,7 +137,7 @@ std::vector<Text> Split(const Text& text, std::string_view separator, int64_t ma
   std::vector<Text> parts;
   size_t begin = 0;
   while (max_splits < 0 || std::ssize(parts) < max_splits) {
-    const size_t end = text.bytes().find(separator, begin);
+    const size_t end = FindBytes(text.bytes(), separator, begin);
     if (end == std::string_view::npos) break;
     parts.push_back(text.Slice(begin, end - begin));
     begin = end + separator.size();
@@ -157,7 +167,7 @@ Text Replace(const Text& text, const Text& from, const Text& to, int64_t count) 
   Text out;
   size_t begin = 0;
   while (count != 0) {
-    const size_t end = text.bytes().find(from.bytes(), begin);
+    const size_t end = FindBytes(text.bytes(), from.bytes(), begin);
     if (end == std::string_view::npos) break;
     out.Append(text, begin, end - begin);
     out.Append(to);

@@ -40,6 +40,9 @@ class Text {
 // nothing is a character of its own.
 std::vector<size_t> CharacterOffsets(std::string_view bytes);
 
+// As std::string_view::find, but linear whatever the strings are.
+size_t FindBytes(std::string_view haystack, std::string_view needle, size_t pos = 0);
+
 // Python's str methods of the same names. `characters` empty: white space.
 Text Strip(const Text& text, std::string_view characters, bool left, bool right);
 std::vector<Text> SplitSpace(const Text& text, int64_t max_splits);

@@ -130,6 +130,13 @@ bool Truthy(const Value& v) {
   return true;
 }
 
+absl::Status SpendFind(size_t entries, const Value& key, Budget& budget) {
+  const uint64_t before = budget.used().operations;
+  RETURN_IF_ERROR(SpendWalk(key, budget));
+  const uint64_t beyond_one = budget.used().operations - before - 1;
+  return budget.Spend(entries / 4 + entries * beyond_one);
+}
+
 absl::Status SpendWalk(const Value& v, Budget& budget) {
   const Text* text = v.as_text();
   RETURN_IF_ERROR(budget.SpendBytes(text == nullptr ? 0 : text->size()));

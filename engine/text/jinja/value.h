@@ -111,9 +111,12 @@ struct LoopData {
   size_t index = 0;  // from 0
 };
 
-// The value of `key`, or nullptr.
+// The value of `key`, or nullptr. The caller pays (SpendFind).
 const Value* Find(const Entries& entries, const Value& key);
 const Value* Find(const Entries& entries, std::string_view key);
+
+// Pays for Find() of `key` among `entries` entries, each of which may be as long as the key.
+absl::Status SpendFind(size_t entries, const Value& key, Budget& budget);
 
 // Python's ==; identity for namespaces, loops and macros.
 // The caller pays (SpendWalk of both).

@@ -63,6 +63,56 @@ TEST(JinjaLimitsTest, SharedPartsCountEachTimeTheyAreWalked) {
   }
 }
 
+// Each template does few things, each of them over something long.
+TEST(JinjaLimitsTest, WhatIsScannedIsPaidFor) {
+  std::string names, entries;
+  for (int i = 0; i < 2'000; ++i) names += "{% set v" + std::to_string(i) + " = 0 %}";
+  for (int i = 0; i < 1'000; ++i) entries += "'k" + std::to_string(i) + "': 0,";
+  const std::string dict = "{% set d = {" + entries + "'z': 0} %}";
+  const std::string loop = "{% for i in range(20000) %}", end = "{% endfor %}";
+  EXPECT_TRUE(RenderText(names + dict).ok());
+  for (const std::string use : {"v1999", "missing is defined"}) {
+    EXPECT_EQ(CodeOf(names + loop + "{{ " + use + " }}" + end),
+              absl::StatusCode::kResourceExhausted)
+        << use;
+  }
+  for (const std::string use : {"d.z", "d['z']", "'z' in d"}) {
+    EXPECT_EQ(CodeOf(dict + loop + "{{ " + use + " }}" + end), absl::StatusCode::kResourceExhausted)
+        << use;
+  }
+  std::string large;
+  for (int i = 0; i < 5'000; ++i) large += "'k" + std::to_string(i) + "': 0,";
+  EXPECT_EQ(CodeOf("{{ {" + large + "} is mapping }}"), absl::StatusCode::kResourceExhausted);
+}
+
+// The needle counts, not only the haystack.
+TEST(JinjaLimitsTest, NeedlesArePaidFor) {
+  const std::string needle = "{% set n = '" + std::string(100'000, 'x') + "' %}";
+  for (const std::string use :
+       {"n in 'y'", "'y'.find(n)", "'y'.count(n)", "'y'.replace(n, 'z')", "'y'|replace(n, 'z')",
+        "'y'.split(n)", "n.endswith(n)", "{'y': 1}[n]", "'yyy'.strip(n)", "'yyy'|trim(n)"}) {
+    EXPECT_EQ(CodeOf(needle + "{% for i in range(2000) %}{% set r = " + use + " %}{% endfor %}"),
+              absl::StatusCode::kResourceExhausted)
+        << use;
+  }
+}
+
+// Each entry of a dict may have to be compared to the end of the key.
+TEST(JinjaLimitsTest, LongKeysArePaidForOncePerEntry) {
+  EXPECT_EQ(CodeOf("{% set n = ('x' * 1000) * 500 %}"
+                   "{% set d = {n ~ 1: 1, n ~ 2: 1, n ~ 3: 1, n ~ 4: 1} %}"
+                   "{% for i in range(40) %}{{ d[n ~ 5] }}{% endfor %}"),
+            absl::StatusCode::kResourceExhausted);
+}
+
+// A search is linear also for what makes the plain one quadratic: 2^37 comparisons of bytes.
+TEST(JinjaLimitsTest, SearchesAreLinear) {
+  EXPECT_EQ(*RenderText("{% set t = ('a' * 1000) * 1000 %}{% set n = ('a' * 1000) * 300 ~ 'b' %}"
+                        "{{ n in t }} {{ t.find(n) }} {{ t.count(n) }}"
+                        " {{ t.replace(n, '')|length }} {{ t.split(n)|length }}"),
+            "False -1 0 1000000 1");
+}
+
 TEST(JinjaLimitsTest, DeepValuesAndCyclesAreHarmless) {
   const std::string nest =
       "{% set ns = namespace(l=[1]) %}{% for i in range(N) %}{% set ns.l = [ns.l] %}{% endfor %}ok";
