@@ -77,6 +77,7 @@ EngineStats DistinctStats() {
   stats.evicted_blocks = 112;
   stats.clamped_values = 113;
   stats.non_finite_requests = 114;
+  stats.step_failures = 116;
   stats.running = 15;
   stats.waiting = 16;
   stats.pages[0] = {.total = 20, .free = 12, .owned = 1, .cached = 0, .pinned = 7};
@@ -119,6 +120,7 @@ TEST(MetricsTest, CountersAndGauges) {
       {"evicted_blocks_total", 112},
       {"clamped_values_total", 113},
       {"non_finite_requests_total", 114},
+      {"step_failures_total", 116},
       {"num_requests_running", 15},
       {"num_requests_waiting", 16},
       {"draining", 0},
