@@ -7,7 +7,8 @@
 namespace intactkv {
 
 std::span<const TokenId> Sequence::known_tokens() const {
-  return tokens.empty() ? group->request.prompt : tokens;
+  if (tokens.empty()) return group->request.prompt;
+  return tokens;
 }
 
 int32_t Sequence::num_generated() const {
