@@ -20,7 +20,8 @@ Connection::Connection(tcp::socket socket, ConnectionHost& host)
     : host_(host),
       socket_(std::move(socket)),
       deadline_(socket_.get_executor()),
-      send_timer_(socket_.get_executor()) {}
+      send_timer_(socket_.get_executor()),
+      body_share_(host.body_budget()) {}
 
 void Connection::Start() {
   boost::system::error_code ignored;
@@ -172,6 +173,7 @@ void Connection::Close() {
   socket_.close(ignored);
   deadline_.cancel();
   send_timer_.cancel();
+  body_share_.Clear();
   DetachExchange(/*aborted=*/true);
   host_.Remove(this);
 }
@@ -189,6 +191,11 @@ void Connection::DetachExchange(bool aborted) {
 ConnectionExchange::~ConnectionExchange() {
   if (connection_ == nullptr) return;
   asio::post(executor_, [connection = connection_] { connection->OnExchangeDropped(); });
+}
+
+void ConnectionExchange::DropBody() {
+  request_.body = std::string();
+  body_share_.Clear();
 }
 
 void ConnectionExchange::Respond(HttpResponse response) {

@@ -17,7 +17,9 @@
 #include <string_view>
 #include <vector>
 
+#include "server/http/byte_budget.h"
 #include "server/http/chunked_body.h"
+#include "server/http/error_response.h"
 #include "server/http/exchange.h"
 #include "server/http/framing.h"
 #include "server/http/http_server.h"
@@ -35,6 +37,7 @@ class ConnectionHost {
   virtual const HttpServerOptions& options() const = 0;
   virtual const Router& router() const = 0;
   virtual bool stopping() const = 0;
+  virtual const std::shared_ptr<ByteBudget>& body_budget() const = 0;
   virtual void Remove(Connection* connection) = 0;  // it is closed
 };
 
@@ -62,6 +65,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool ReadBody();  // likewise
   void Dispatch();
   void Fail(int status, std::string_view message);
+  void FailOverloaded();
+  void FailWith(const HttpError& error);
   void SetDeadline(absl::Duration from_now);
   void ClearDeadline();
   void OnDeadline();
@@ -94,6 +99,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool head_timed_ = false;     // the head deadline runs, not the idle one
   Framing framing_;
   HttpRequest request_;
+  ByteShare body_share_;  // of request_'s body, which is still being read
   std::optional<ChunkedBody> chunks_;
   std::chrono::steady_clock::time_point body_begin_;
 
@@ -111,13 +117,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
 // The handler's side of the request that its connection is at.
 class ConnectionExchange : public Exchange {
  public:
-  ConnectionExchange(std::shared_ptr<Connection> connection, HttpRequest request)
+  ConnectionExchange(std::shared_ptr<Connection> connection, HttpRequest request,
+                     ByteShare body_share)
       : connection_(std::move(connection)),
         executor_(connection_->executor()),
-        request_(std::move(request)) {}
+        request_(std::move(request)),
+        body_share_(std::move(body_share)) {}
   ~ConnectionExchange() override;
 
   const HttpRequest& request() const override { return request_; }
+  void DropBody() override;
   void Respond(HttpResponse response) override;
   void BeginStream(std::string_view content_type, std::vector<HttpHeader> headers) override;
   void Write(std::string_view bytes) override;
@@ -132,6 +141,7 @@ class ConnectionExchange : public Exchange {
   std::shared_ptr<Connection> connection_;  // null once the answer is complete or the client left
   boost::asio::any_io_executor executor_;
   HttpRequest request_;
+  ByteShare body_share_;
   std::function<void()> on_writable_;
   std::function<void()> on_abort_;
 };

@@ -123,6 +123,11 @@ bool Connection::ReadHead() {
   in_.erase(0, *end);
   chunks_.reset();
   if (framing_.chunked) chunks_.emplace(limits.body_bytes);
+  // Before a byte of it is asked for or read.
+  if (!body_share_.TryGrowTo(framing_.content_length)) {
+    FailOverloaded();
+    return false;
+  }
   if (framing_.expect_continue && in_.empty() &&
       (framing_.chunked || framing_.content_length > 0)) {
     out_ += "HTTP/1.1 100 Continue\r\n\r\n";
@@ -139,6 +144,10 @@ bool Connection::ReadBody() {
     size_t used = 0;
     const ChunkedBody::Result result = chunks_->Feed(in_, used, request_.body);
     in_.erase(0, used);
+    if (!body_share_.TryGrowTo(request_.body.size())) {
+      FailOverloaded();
+      return false;
+    }
     if (result == ChunkedBody::Result::kTooLarge) {
       Fail(413, "The request body is too large.");
     } else if (result == ChunkedBody::Result::kMalformed) {
@@ -161,20 +170,34 @@ void Connection::Dispatch() {
   head_only_ = request_.method == "HEAD";
   stream_begun_ = false;
   close_after_ = !framing_.keep_alive || host_.stopping();
-  auto exchange = std::make_shared<ConnectionExchange>(shared_from_this(), std::move(request_));
+  auto exchange = std::make_shared<ConnectionExchange>(shared_from_this(), std::move(request_),
+                                                       std::move(body_share_));
   request_ = HttpRequest();
   exchange_ = exchange;
   host_.router().Dispatch(std::move(exchange));
 }
 
 void Connection::Fail(int status, std::string_view message) {
-  const HttpResponse response =
-      ErrorResponse({.status = status, .code = CodeFor(status), .message = message});
+  FailWith({.status = status, .code = CodeFor(status), .message = message});
+}
+
+void Connection::FailOverloaded() {
+  FailWith({.status = 503,
+            .type = "server_error",
+            .code = "overloaded",
+            .message = "Too many request bodies are being read. Try again after Retry-After.",
+            .retry_after_seconds = 1});
+}
+
+void Connection::FailWith(const HttpError& error) {
+  const HttpResponse response = ErrorResponse(error);
+  body_share_.Clear();
+  request_.body = std::string();
   close_after_ = true;
   head_only_ = false;
   in_.clear();
   ClearDeadline();
-  out_ += RenderHead({.status = status,
+  out_ += RenderHead({.status = error.status,
                       .content_type = response.content_type,
                       .request_id = NewRequestId(),
                       .content_length = response.body.size(),

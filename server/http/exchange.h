@@ -19,6 +19,9 @@ class Exchange {
  public:
   virtual ~Exchange() = default;
   virtual const HttpRequest& request() const = 0;
+  // The handler has read the body: request().body is empty from now on, and its bytes no longer
+  // count against the server's budget for bodies.
+  virtual void DropBody() = 0;
 
   // The whole answer. Once, and not together with a stream.
   virtual void Respond(HttpResponse response) = 0;

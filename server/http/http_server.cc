@@ -32,6 +32,7 @@ class HttpServer::Impl : public ConnectionHost {
   Impl(HttpServerOptions options, Router router)
       : options_(std::move(options)),
         router_(std::move(router)),
+        body_budget_(std::make_shared<ByteBudget>(options_.body_budget_bytes)),
         acceptor_(asio::make_strand(io_)),
         retry_(acceptor_.get_executor()) {}
 
@@ -42,6 +43,7 @@ class HttpServer::Impl : public ConnectionHost {
   const HttpServerOptions& options() const override { return options_; }
   const Router& router() const override { return router_; }
   bool stopping() const override { return stopping_.load(); }
+  const std::shared_ptr<ByteBudget>& body_budget() const override { return body_budget_; }
   void Remove(Connection* connection) override;
 
   uint16_t port() const { return port_; }
@@ -68,6 +70,7 @@ class HttpServer::Impl : public ConnectionHost {
 
   const HttpServerOptions options_;
   const Router router_;
+  const std::shared_ptr<ByteBudget> body_budget_;
   asio::io_context io_;
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;

@@ -19,6 +19,9 @@ struct HttpServerOptions {
   uint16_t port = 0;               // 0: a free one, see HttpServer::port()
   int io_threads = 2;
   FramingLimits limits;
+  // Bodies that are being read, or read and not yet taken in by their handler, all together: a body
+  // that does not fit gets 503 before it is read.
+  size_t body_budget_bytes = 32 << 20;
   size_t max_connections = 10000;
   size_t max_connections_per_source = 1000;
   size_t send_buffer_bytes = 64 << 10;  // per stream

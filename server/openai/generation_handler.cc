@@ -183,6 +183,7 @@ void HandleGeneration(Endpoint endpoint, const ServerContext& context, const Api
   RequestOr<GenerationRequest> generation =
       BuildGeneration(request, *parts.codec, parts.model, deadline);
   if (!generation.ok()) return exchange->Respond(ToResponse(generation.error()));
+  exchange->DropBody();  // else it would stay for as long as the answer takes
   CompletionJson json(MakeIdentity(request, *generation, exchange->request(), parts.model),
                       *parts.codec);
   const GenerationSession::Settings settings{.stream = request->stream,

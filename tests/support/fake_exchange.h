@@ -38,6 +38,7 @@ class FakeExchange : public Exchange {
   }
 
   const HttpRequest& request() const override { return request_; }
+  void DropBody() override { request_.body.clear(); }
   void Respond(HttpResponse response) override {
     ++num_answers;
     answer = std::move(response);
@@ -107,7 +108,7 @@ class FakeExchange : public Exchange {
     const auto abort_callback = std::exchange(on_abort_, nullptr);
   }
 
-  const HttpRequest request_;
+  HttpRequest request_;
   std::function<void()> on_writable_;
   std::function<void()> on_abort_;
   bool complete_ = false;
