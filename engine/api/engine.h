@@ -162,6 +162,10 @@ class Engine {
   virtual absl::StatusOr<RequestHandle> Submit(GenerationRequest request,
                                                std::unique_ptr<TokenSink> sink) = 0;
 
+  // kResourceExhausted or kUnavailable if Submit would refuse any request now; counted as if it
+  // had. For asking before a prompt is encoded. Thread-safe, never blocks.
+  virtual absl::Status CheckAdmission() { return absl::OkStatus(); }
+
   // Builds a prefix with full-precision weights and pins it. Blocks until done; Thread-safe.
   // Errors: kFailedPrecondition after ready without --runtime-pins; kResourceExhausted pin budget;
   // kInvalidArgument tokens.

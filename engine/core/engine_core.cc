@@ -114,13 +114,25 @@ absl::StatusOr<RequestHandle> EngineCore::Submit(GenerationRequest request,
   });
 }
 
-absl::Status EngineCore::PushSubmit(SubmitCommand command) {
-  MutexLock lock(&door_);
+absl::Status EngineCore::CheckDoor() const {
   if (stopped_ || draining_) return Unavailable("the engine is draining");
   if (num_queued_ >= options_.max_queue) {
     return ResourceExhausted("the queue of " + std::to_string(options_.max_queue) +
                              " requests is full");
   }
+  return absl::OkStatus();
+}
+
+absl::Status EngineCore::CheckAdmission() {
+  MutexLock lock(&door_);
+  absl::Status status = CheckDoor();
+  if (!status.ok()) ++num_rejected_;
+  return status;
+}
+
+absl::Status EngineCore::PushSubmit(SubmitCommand command) {
+  MutexLock lock(&door_);
+  RETURN_IF_ERROR(CheckDoor());
   ++num_queued_;  // before the engine can take it back
   if (!commands_.TryPush(Command(std::move(command)))) {
     --num_queued_;

@@ -53,6 +53,7 @@ class EngineCore : public Engine {
 
   absl::StatusOr<RequestHandle> Submit(GenerationRequest request,
                                        std::unique_ptr<TokenSink> sink) override;
+  absl::Status CheckAdmission() override;
   absl::StatusOr<PrefixInfo> Pin(PinRequest request) override;
   absl::Status Unpin(PrefixId id) override;
   std::vector<PrefixInfo> ListPrefixes() const override;
@@ -98,6 +99,7 @@ class EngineCore : public Engine {
 
   // engine_core.cc: any thread
   absl::Status Validate(const GenerationRequest& request) const;
+  absl::Status CheckDoor() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(door_);
   absl::Status PushSubmit(SubmitCommand command);
   absl::Status PushControl(ControlCommand command);
   void Await(const Notification& done);

@@ -10,6 +10,7 @@
 #include "engine/base/monotonic_time.h"
 #include "engine/base/rng.h"
 #include "server/grpc/message_bytes.h"
+#include "server/request/refuse_early.h"
 
 namespace intactkv {
 namespace {
@@ -41,49 +42,63 @@ std::string NewId() {
 
 GenerateReactor* GenerateReactor::Create(const ServerContext& server, PostFn post,
                                          grpc::CallbackServerContext* call,
-                                         const grpc::ByteBuffer& request) {
+                                         grpc::ByteBuffer& request) {
   auto reactor = std::shared_ptr<GenerateReactor>(new GenerateReactor(std::move(post), call));
   reactor->self_ = reactor;
-  if (std::optional<RequestError> error = reactor->Begin(server, call, request)) {
-    reactor->post_(
-        [self = reactor, status = FailCall(*call, *error)] { self->FinishOnce(status); });
+  if (std::optional<RequestError> error = reactor->Begin(server, request)) {
+    reactor->post_([self = reactor, error = *std::move(error)] { self->Refuse(error); });
   }
   return reactor.get();
 }
 
 std::optional<RequestError> GenerateReactor::Begin(const ServerContext& server,
-                                                   grpc::CallbackServerContext* call,
-                                                   const grpc::ByteBuffer& bytes) {
+                                                   grpc::ByteBuffer& bytes) {
   if (std::optional<RequestError> not_ready = server.NotReady()) return not_ready;
-  v1::GenerateRequest request;
-  if (std::optional<RequestError> malformed = ParseMessage(bytes, request)) return malformed;
+  v1::GenerateRequest message;
+  if (std::optional<RequestError> malformed = ParseMessage(bytes, message)) return malformed;
+  bytes.Clear();  // gRPC would keep it until the call ends
   const ServingParts& parts = *server.parts();
   codec_ = parts.codec;
-  RequestOr<ValidatedRequest> valid = ValidateRequest(ToRawRequest(request), parts.model);
+  RequestOr<ValidatedRequest> valid = ValidateRequest(ToRawRequest(message), parts.model);
   if (!valid.ok()) return valid.error();
-  RequestOr<GenerationRequest> generation =
-      BuildGeneration(*valid, *codec_, parts.model, DeadlineOf(*call));
-  if (!generation.ok()) return generation.error();
-  request_ = *valid;
+  if (std::optional<RequestError> refusal = RefuseEarly(*valid, parts)) return refusal;
+  request_ = std::move(valid).value();
   identity_ = {NewId(), absl::ToUnixSeconds(absl::Now()), parts.model.name};
+  TextWork encode = [self = shared_from_this(), &parts]() -> std::function<void()> {
+    if (self->gone_.load()) return [] {};
+    auto generation = std::make_shared<RequestOr<GenerationRequest>>(
+        BuildGeneration(*self->request_, *parts.codec, parts.model, DeadlineOf(*self->call_)));
+    return [self, &parts, generation] { self->Start(parts, *generation); };
+  };
+  if (parts.encoder == nullptr) {
+    post_([encode = std::move(encode)] { encode()(); });
+  } else if (!RunTextWork(parts.encoder, post_, std::move(encode))) {
+    return QueueFullError();
+  }
+  return std::nullopt;
+}
+
+void GenerateReactor::Start(const ServingParts& parts, RequestOr<GenerationRequest>& generation) {
+  if (finished_) return;
+  if (!generation.ok()) return Refuse(generation.error());
   if ((*request_)->return_token_ids) {
     for (const TokenId id : generation->prompt) prompt_ids_.push_back(id.value);
   }
-  std::weak_ptr<GenerateReactor> weak = weak_from_this();
-  auto on_ready = [weak] {
-    if (const std::shared_ptr<GenerateReactor> self = weak.lock()) self->Pump();
-  };
-  RequestOr<std::shared_ptr<CompletionStream>> stream = CompletionStream::Start(
-      {parts.engine, codec_, post_, on_ready}, *request_, std::move(generation).value());
-  if (!stream.ok()) return stream.error();
-  // The first on_ready may already be queued: hand the stream over on the same queue's side of the
-  // fence.
-  post_([self = shared_from_this(), started = *stream] {
-    self->stream_ = started;
-    if (self->finished_ || self->last_status_.has_value()) started->Cancel();
-    self->Pump();
-  });
-  return std::nullopt;
+  CompletionStream::Parts wiring{.engine = parts.engine,
+                                 .codec = codec_,
+                                 .post = post_,
+                                 .on_ready = [weak = weak_from_this()] {
+                                   if (const auto self = weak.lock()) self->Pump();
+                                 }};
+  RequestOr<std::shared_ptr<CompletionStream>> stream =
+      CompletionStream::Start(std::move(wiring), *request_, std::move(generation).value());
+  if (!stream.ok()) return Refuse(stream.error());
+  stream_ = std::move(stream).value();
+  request_->ForgetPrompt();
+}
+
+void GenerateReactor::Refuse(const RequestError& error) {
+  if (!finished_) FinishOnce(FailCall(*call_, error));
 }
 
 void GenerateReactor::Pump() {
@@ -136,6 +151,7 @@ void GenerateReactor::OnWriteDone(bool ok) {
 }
 
 void GenerateReactor::OnCancel() {
+  gone_.store(true);
   post_([self = shared_from_this()] { self->Abandon(grpc::Status::CANCELLED); });
 }
 

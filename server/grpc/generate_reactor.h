@@ -7,6 +7,7 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -19,15 +20,14 @@
 namespace intactkv {
 
 // Owns itself from Create to OnDone. gRPC's callbacks come on its threads and only post; everything
-// else runs on `post`, one closure at a time, so there is no lock.
+// after Create, but for the encoding, runs on `post`, one closure at a time, so there is no lock.
 class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                               public std::enable_shared_from_this<GenerateReactor> {
  public:
-  // Parses, validates, encodes and submits; on error the call is finished with its status. Returns
-  // the reactor for gRPC.
+  // Parses and validates here, encodes on ServingParts::encoder, submits on `post`; on error the
+  // call is finished with its status. Empties `request`. Returns the reactor for gRPC.
   static GenerateReactor* Create(const ServerContext& server, PostFn post,
-                                 grpc::CallbackServerContext* call,
-                                 const grpc::ByteBuffer& request);
+                                 grpc::CallbackServerContext* call, grpc::ByteBuffer& request);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -36,8 +36,9 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
  private:
   GenerateReactor(PostFn post, grpc::CallbackServerContext* call)
       : post_(std::move(post)), call_(call) {}
-  std::optional<RequestError> Begin(const ServerContext& server, grpc::CallbackServerContext* call,
-                                    const grpc::ByteBuffer& bytes);
+  std::optional<RequestError> Begin(const ServerContext& server, grpc::ByteBuffer& bytes);
+  void Start(const ServingParts& parts, RequestOr<GenerationRequest>& generation);
+  void Refuse(const RequestError& error);
   void Pump();
   void WriteNext();
   void Abandon(
@@ -53,7 +54,8 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   std::vector<int32_t> prompt_ids_;  // still to be sent; with return_token_ids
   std::shared_ptr<CompletionStream> stream_;
   std::deque<v1::GenerateResponse> pending_;
-  grpc::ByteBuffer outgoing_;  // pending_.front() while it is being written
+  grpc::ByteBuffer outgoing_;      // pending_.front() while it is being written
+  std::atomic<bool> gone_{false};  // the client, while its prompt waits to be encoded
   bool writing_ = false;
   bool finished_ = false;
   std::optional<grpc::Status> last_status_;  // set when the stream is done: sent after `pending_`

@@ -34,7 +34,10 @@ class Service final : public RawService {
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Generate(grpc::CallbackServerContext* call,
                                                        const grpc::ByteBuffer* request) override {
-    return GenerateReactor::Create(*context_, make_post_(), call, *request);
+    // gRPC hands its own, mutable buffer out as const; emptied, it does not live as long as the
+    // call.
+    return GenerateReactor::Create(*context_, make_post_(), call,
+                                   const_cast<grpc::ByteBuffer&>(*request));
   }
 
   grpc::ServerUnaryReactor* GetModelInfo(grpc::CallbackServerContext* call,

@@ -23,6 +23,8 @@
 #include "server/main/serving_stack.h"
 #include "server/metrics/metrics.h"
 #include "server/openai/api_routes.h"
+#include "server/request/encode_pool.h"
+#include "server/request/refuse_early.h"
 #include "server/request/server_context.h"
 #ifdef INTACTKV_WITH_GRPC
 #include "server/grpc/grpc_server.h"
@@ -30,6 +32,9 @@
 
 namespace intactkv {
 namespace {
+
+// So that one long prompt does not hold up the short ones.
+constexpr int kEncodeThreads = 2;
 
 void Print(const std::string& line) {
   std::printf("%s\n", line.c_str());
@@ -59,7 +64,8 @@ void TameAllocator() {
 // posted to.
 class Server {
  public:
-  explicit Server(const ServerConfig& config) : config_(config) {}
+  explicit Server(const ServerConfig& config)
+      : config_(config), encoder_(kEncodeThreads, static_cast<size_t>(config.max_queue)) {}
   ~Server() {
     if (stack_ != nullptr) stack_->engine().Stop();
     CloseWires(absl::Now());
@@ -85,6 +91,7 @@ class Server {
   std::unique_ptr<GrpcServer> grpc_;
 #endif
   std::unique_ptr<ServingStack> stack_;
+  EncodePool encoder_;
 };
 
 absl::Status Server::ListenHttp(std::unique_ptr<HttpServer>& server, uint16_t port, bool is_admin) {
@@ -152,7 +159,8 @@ absl::Status Server::Load() {
   parts.engine = &stack_->engine();
   parts.codec = &stack_->codec();
   parts.model = {config_.model_name, stack_->max_model_len(), stack_->codec().vocab_size(),
-                 absl::ToUnixSeconds(absl::Now())};
+                 absl::ToUnixSeconds(absl::Now()), LongestTokenBytes(stack_->codec())};
+  parts.encoder = &encoder_;
   context_.Publish(parts);
 #ifdef INTACTKV_WITH_GRPC
   grpc_->SetServing(true);
@@ -189,6 +197,7 @@ void Server::CloseWires(absl::Time deadline) {
 #endif
   if (api_ != nullptr) api_->Stop(deadline);
   if (admin_ != nullptr) admin_->Stop(deadline);
+  encoder_.Stop();
   grpc_posts_.join();
 }
 

@@ -109,6 +109,13 @@ Handler With(const ServerContext& context, SmallHandler handler) {
   };
 }
 
+using SharedHandler = void (*)(const ServerContext&, const std::shared_ptr<Exchange>&);
+Handler WithShared(const ServerContext& context, SharedHandler handler) {
+  return [&context, handler](const std::shared_ptr<Exchange>& exchange) {
+    handler(context, exchange);
+  };
+}
+
 void AddShared(Router& router, const ServerContext& context, const ApiOptions& options) {
   router.Add("GET", "/health", With(context, HandleReady));
   std::string version = "{\"version\":";
@@ -140,8 +147,8 @@ void AddApiRoutes(Router& router, const ServerContext& context, const ApiOptions
   };
   router.Add("POST", "/v1/chat/completions", generation(Endpoint::kChat));
   router.Add("POST", "/v1/completions", generation(Endpoint::kCompletions));
-  router.Add("POST", "/tokenize", With(context, HandleTokenize));
-  router.Add("POST", "/detokenize", With(context, HandleDetokenize));
+  router.Add("POST", "/tokenize", WithShared(context, HandleTokenize));
+  router.Add("POST", "/detokenize", WithShared(context, HandleDetokenize));
   router.Add("GET", "/v1/models", With(context, HandleModels));
   router.AddPrefix("GET", "/v1/models/", With(context, HandleModel));
   AddShared(router, context, options);

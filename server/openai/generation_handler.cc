@@ -1,5 +1,6 @@
 #include "server/openai/generation_handler.h"
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "server/openai/request_parser.h"
 #include "server/openai/responses.h"
 #include "server/request/completion_stream.h"
+#include "server/request/refuse_early.h"
 
 namespace intactkv {
 namespace {
@@ -168,6 +170,25 @@ CompletionJson::Identity MakeIdentity(const ValidatedRequest& request,
   return identity;
 }
 
+// The prompt is encoded; on the exchange's executor again.
+void StartGeneration(const ServingParts& parts, const ValidatedRequest& request,
+                     const std::shared_ptr<Exchange>& exchange,
+                     RequestOr<GenerationRequest>& generation, bool log) {
+  if (!generation.ok()) return exchange->Respond(ToResponse(generation.error()));
+  exchange->DropBody();  // else it would stay for as long as the answer takes
+  CompletionJson json(MakeIdentity(request, *generation, exchange->request(), parts.model),
+                      *parts.codec);
+  const GenerationSession::Settings settings{.stream = request->stream,
+                                             .include_usage = request->include_usage,
+                                             .chat = request->endpoint == Endpoint::kChat,
+                                             .log = log,
+                                             .n = request->n};
+  GenerationRequest for_engine = std::move(generation).value();
+  for_engine.request_id = exchange->request().request_id;
+  std::make_shared<GenerationSession>(exchange, settings, std::move(json))
+      ->Start(parts, request, std::move(for_engine));
+}
+
 }  // namespace
 
 void HandleGeneration(Endpoint endpoint, const ServerContext& context, const ApiOptions& options,
@@ -177,24 +198,23 @@ void HandleGeneration(Endpoint endpoint, const ServerContext& context, const Api
   const ServingParts& parts = *context.parts();
   RequestOr<RawRequest> raw = ParseGenerationRequest(exchange->request().body, endpoint);
   if (!raw.ok()) return exchange->Respond(ToResponse(raw.error()));
-  const RequestOr<ValidatedRequest> valid = ValidateRequest(std::move(raw).value(), parts.model);
+  RequestOr<ValidatedRequest> valid = ValidateRequest(std::move(raw).value(), parts.model);
   if (!valid.ok()) return exchange->Respond(ToResponse(valid.error()));
-  const ValidatedRequest& request = valid.value();
-  RequestOr<GenerationRequest> generation =
-      BuildGeneration(request, *parts.codec, parts.model, deadline);
-  if (!generation.ok()) return exchange->Respond(ToResponse(generation.error()));
-  exchange->DropBody();  // else it would stay for as long as the answer takes
-  CompletionJson json(MakeIdentity(request, *generation, exchange->request(), parts.model),
-                      *parts.codec);
-  const GenerationSession::Settings settings{.stream = request->stream,
-                                             .include_usage = request->include_usage,
-                                             .chat = endpoint == Endpoint::kChat,
-                                             .log = options.log_requests,
-                                             .n = request->n};
-  GenerationRequest for_engine = std::move(generation).value();
-  for_engine.request_id = exchange->request().request_id;
-  std::make_shared<GenerationSession>(std::move(exchange), settings, std::move(json))
-      ->Start(parts, request, std::move(for_engine));
+  if (const auto refusal = RefuseEarly(*valid, parts)) {
+    return exchange->Respond(ToResponse(*refusal));
+  }
+  const auto request = std::make_shared<const ValidatedRequest>(std::move(valid).value());
+  const auto gone = std::make_shared<std::atomic<bool>>(false);  // the client, while it waits here
+  exchange->SetOnAbort([gone] { gone->store(true); });
+  TextWork encode = [=, &parts, log = options.log_requests]() -> std::function<void()> {
+    if (gone->load()) return [] {};
+    auto generation = std::make_shared<RequestOr<GenerationRequest>>(
+        BuildGeneration(*request, *parts.codec, parts.model, deadline));
+    return [=, &parts] { StartGeneration(parts, *request, exchange, *generation, log); };
+  };
+  if (!RunTextWork(parts.encoder, exchange->Poster(), std::move(encode))) {
+    exchange->Respond(ToResponse(QueueFullError()));
+  }
 }
 
 }  // namespace intactkv

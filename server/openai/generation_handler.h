@@ -10,8 +10,9 @@
 namespace intactkv {
 
 // Parses, validates, encodes, submits; then answers when the engine does. Every error that is known
-// before the first token is a real HTTP status. If the client leaves, the request is cancelled.
-// `endpoint`: kChat or kCompletions. Runs on the exchange's executor.
+// before the first token is a real HTTP status. The prompt is encoded on ServingParts::encoder. If
+// the client leaves, the request is cancelled. `endpoint`: kChat or kCompletions. Runs on the
+// exchange's executor.
 void HandleGeneration(Endpoint endpoint, const ServerContext& context, const ApiOptions& options,
                       std::shared_ptr<Exchange> exchange);
 

@@ -1,5 +1,6 @@
 #include "server/openai/text_handlers.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "server/openai/messages_parser.h"
 #include "server/openai/responses.h"
 #include "server/request/check_prompt.h"
+#include "server/request/encode_pool.h"
 #include "server/request/utf8.h"
 
 namespace intactkv {
@@ -32,37 +34,54 @@ const ServingParts* PartsOrAnswer(const ServerContext& context, Exchange& exchan
   return nullptr;
 }
 
-RequestOr<std::vector<TokenId>> Tokenize(FieldReader& fields, const TextCodec& codec) {
+struct TokenizeInput {
   std::optional<std::string> prompt;
+  std::vector<ChatMessage> chat;  // without a prompt
+  bool add_generation_prompt = true;
+};
+
+RequestOr<TokenizeInput> ReadTokenizeInput(FieldReader& fields) {
+  TokenizeInput input;
   std::optional<bool> add_generation_prompt;
-  fields.Read("prompt", prompt);
+  fields.Read("prompt", input.prompt);
   fields.Read("add_generation_prompt", add_generation_prompt);
   if (fields.error().has_value()) return *fields.error();
+  input.add_generation_prompt = add_generation_prompt.value_or(true);
   const boost::json::value* messages = fields.Find("messages");
-  if (prompt.has_value() && messages != nullptr) {
+  if (input.prompt.has_value() && messages != nullptr) {
     return InvalidValue("prompt", "cannot be combined with 'messages'.");
   }
-  if (!prompt.has_value() && messages == nullptr) return MissingParameter("prompt");
-  absl::StatusOr<std::vector<TokenId>> ids;
-  if (messages != nullptr) {
-    RequestOr<std::vector<ChatMessage>> parsed = ParseMessages(*messages);
-    if (!parsed.ok()) return parsed.error();
-    std::vector<ChatMessage> chat = std::move(parsed).value();
-    if (const auto fault = CheckMessages(chat)) return *fault;
-    ids = codec.EncodeChat(chat, add_generation_prompt.value_or(true));
-  } else {
-    if (const auto fault = CheckPromptText("prompt", *prompt)) return *fault;
-    ids = codec.Encode(*prompt);
+  if (!input.prompt.has_value() && messages == nullptr) return MissingParameter("prompt");
+  if (messages == nullptr) {
+    if (const auto fault = CheckPromptText("prompt", *input.prompt)) return *fault;
+    return input;
   }
-  if (!ids.ok()) {
-    RequestError error = ErrorFromStatus(ids.status());
-    error.param = messages != nullptr ? "messages" : "prompt";
-    return error;
-  }
-  return *std::move(ids);
+  RequestOr<std::vector<ChatMessage>> chat = ParseMessages(*messages);
+  if (!chat.ok()) return chat.error();
+  input.chat = std::move(chat).value();
+  if (const auto fault = CheckMessages(input.chat)) return *fault;
+  return input;
 }
 
-RequestOr<std::string> Detokenize(FieldReader& fields, const TextCodec& codec) {
+HttpResponse Tokenize(const TokenizeInput& input, const ServingParts& parts) {
+  const bool is_text = input.prompt.has_value();
+  const absl::StatusOr<std::vector<TokenId>> ids =
+      is_text ? parts.codec->Encode(*input.prompt)
+              : parts.codec->EncodeChat(input.chat, input.add_generation_prompt);
+  if (!ids.ok()) {
+    RequestError error = ErrorFromStatus(ids.status());
+    error.param = is_text ? "prompt" : "messages";
+    return ToResponse(error);
+  }
+  std::string json = "{\"count\":" + std::to_string(ids->size()) +
+                     ",\"max_model_len\":" + std::to_string(parts.model.max_model_len) +
+                     ",\"tokens\":";
+  AppendIds(json, *ids);
+  json += '}';
+  return JsonResponse(std::move(json));
+}
+
+RequestOr<std::vector<TokenId>> ReadTokens(FieldReader& fields, const TextCodec& codec) {
   std::optional<std::vector<int64_t>> ids;
   fields.Read("tokens", ids);
   if (fields.error().has_value()) return *fields.error();
@@ -76,47 +95,60 @@ RequestOr<std::string> Detokenize(FieldReader& fields, const TextCodec& codec) {
     }
     tokens.emplace_back(static_cast<int32_t>(id));
   }
-  absl::StatusOr<std::string> text = codec.Decode(tokens, /*keep_special=*/true);
-  if (!text.ok()) return ErrorFromStatus(text.status());
-  return ToValidUtf8(*text);
+  return tokens;
+}
+
+HttpResponse Detokenize(const std::vector<TokenId>& tokens, const TextCodec& codec) {
+  const absl::StatusOr<std::string> text = codec.Decode(tokens, /*keep_special=*/true);
+  if (!text.ok()) return ToResponse(ErrorFromStatus(text.status()));
+  std::string json = "{\"prompt\":";
+  AppendJsonString(json, ToValidUtf8(*text));
+  json += '}';
+  return JsonResponse(std::move(json));
+}
+
+// `work` makes the answer, on the pool.
+void AnswerFromPool(const ServingParts& parts, const std::shared_ptr<Exchange>& exchange,
+                    std::function<HttpResponse()> work) {
+  TextWork answer = [exchange, work = std::move(work)]() -> std::function<void()> {
+    return [exchange, response = work()]() mutable { exchange->Respond(std::move(response)); };
+  };
+  if (!RunTextWork(parts.encoder, exchange->Poster(), std::move(answer))) {
+    exchange->Respond(ToResponse(QueueFullError()));
+  }
 }
 
 }  // namespace
 
-void HandleTokenize(const ServerContext& context, Exchange& exchange) {
-  const ServingParts* parts = PartsOrAnswer(context, exchange);
+void HandleTokenize(const ServerContext& context, const std::shared_ptr<Exchange>& exchange) {
+  const ServingParts* parts = PartsOrAnswer(context, *exchange);
   if (parts == nullptr) return;
-  const RequestOr<boost::json::object> body = ParseJsonObject(exchange.request().body);
-  if (!body.ok()) return exchange.Respond(ToResponse(body.error()));
+  const RequestOr<boost::json::object> body = ParseJsonObject(exchange->request().body);
+  if (!body.ok()) return exchange->Respond(ToResponse(body.error()));
   FieldReader fields(*body);
   if (const auto fault = CheckModelField(fields, parts->model)) {
-    return exchange.Respond(ToResponse(*fault));
+    return exchange->Respond(ToResponse(*fault));
   }
-  const RequestOr<std::vector<TokenId>> ids = Tokenize(fields, *parts->codec);
-  if (!ids.ok()) return exchange.Respond(ToResponse(ids.error()));
-  std::string json = "{\"count\":" + std::to_string(ids->size()) +
-                     ",\"max_model_len\":" + std::to_string(parts->model.max_model_len) +
-                     ",\"tokens\":";
-  AppendIds(json, *ids);
-  json += '}';
-  exchange.Respond(JsonResponse(std::move(json)));
+  RequestOr<TokenizeInput> input = ReadTokenizeInput(fields);
+  if (!input.ok()) return exchange->Respond(ToResponse(input.error()));
+  AnswerFromPool(*parts, exchange,
+                 [parts, input = std::move(input).value()] { return Tokenize(input, *parts); });
 }
 
-void HandleDetokenize(const ServerContext& context, Exchange& exchange) {
-  const ServingParts* parts = PartsOrAnswer(context, exchange);
+void HandleDetokenize(const ServerContext& context, const std::shared_ptr<Exchange>& exchange) {
+  const ServingParts* parts = PartsOrAnswer(context, *exchange);
   if (parts == nullptr) return;
-  const RequestOr<boost::json::object> body = ParseJsonObject(exchange.request().body);
-  if (!body.ok()) return exchange.Respond(ToResponse(body.error()));
+  const RequestOr<boost::json::object> body = ParseJsonObject(exchange->request().body);
+  if (!body.ok()) return exchange->Respond(ToResponse(body.error()));
   FieldReader fields(*body);
   if (const auto fault = CheckModelField(fields, parts->model)) {
-    return exchange.Respond(ToResponse(*fault));
+    return exchange->Respond(ToResponse(*fault));
   }
-  const RequestOr<std::string> text = Detokenize(fields, *parts->codec);
-  if (!text.ok()) return exchange.Respond(ToResponse(text.error()));
-  std::string json = "{\"prompt\":";
-  AppendJsonString(json, *text);
-  json += '}';
-  exchange.Respond(JsonResponse(std::move(json)));
+  RequestOr<std::vector<TokenId>> tokens = ReadTokens(fields, *parts->codec);
+  if (!tokens.ok()) return exchange->Respond(ToResponse(tokens.error()));
+  AnswerFromPool(*parts, exchange, [parts, tokens = std::move(tokens).value()] {
+    return Detokenize(tokens, *parts->codec);
+  });
 }
 
 }  // namespace intactkv

@@ -11,15 +11,12 @@
 
 #include "engine/api/engine.h"
 #include "engine/api/text_codec.h"
+#include "server/request/post_fn.h"
 #include "server/request/request_error.h"
 #include "server/request/stop_matcher.h"
 #include "server/request/validated_request.h"
 
 namespace intactkv {
-
-// Runs a closure later, one at a time, never inside the call: an Asio strand, a gRPC call's queue.
-// Thread-safe; callable until the Engine is gone.
-using PostFn = std::function<void(std::function<void()>)>;
 
 // What became showable of one choice.
 struct ChoiceDelta {

@@ -72,6 +72,19 @@ RequestError ContextLengthExceeded(std::string_view param, int64_t prompt_tokens
                         " more were asked for. Shorten the prompt or lower max_tokens.");
 }
 
+RequestError PromptTooManyBytes(std::string_view param, int64_t bytes, int64_t context) {
+  return BadRequest("context_length_exceeded", param,
+                    "The context holds " + std::to_string(context) + " tokens, and no text of " +
+                        std::to_string(bytes) + " bytes has so few. Shorten the prompt.");
+}
+
+RequestError QueueFullError() {
+  RequestError error =
+      ServerSide(429, "queue_full", "Too many requests are waiting. Try again after Retry-After.");
+  error.type = "rate_limit_error";
+  return RetryLater(error);
+}
+
 RequestError LoadingError() {
   return RetryLater(ServerSide(503, "loading", "The model is still loading. Try again shortly."));
 }
@@ -93,12 +106,8 @@ RequestError ErrorFromStatus(const absl::Status& status) {
       error.http_status = 404;
       return error;
     }
-    case absl::StatusCode::kResourceExhausted: {
-      RequestError error = ServerSide(
-          429, "queue_full", "Too many requests are waiting. Try again after Retry-After.");
-      error.type = "rate_limit_error";
-      return RetryLater(error);
-    }
+    case absl::StatusCode::kResourceExhausted:
+      return QueueFullError();
     case absl::StatusCode::kCancelled:
       return ServerSide(499, "cancelled", "The request was cancelled.");
     case absl::StatusCode::kUnimplemented:

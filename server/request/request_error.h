@@ -51,6 +51,10 @@ RequestError ModelNotFound();
 // would fit.
 RequestError ContextLengthExceeded(std::string_view param, int64_t prompt_tokens,
                                    int64_t max_tokens, int64_t context);
+// The same, for a text that is too long to be worth counting its tokens.
+RequestError PromptTooManyBytes(std::string_view param, int64_t bytes, int64_t context);
+// 429 queue_full, with Retry-After.
+RequestError QueueFullError();
 // 503 loading | draining, both with Retry-After.
 RequestError LoadingError();
 RequestError DrainingError();

@@ -9,6 +9,7 @@
 
 #include "engine/api/engine.h"
 #include "engine/api/text_codec.h"
+#include "server/request/encode_pool.h"
 #include "server/request/request_error.h"
 #include "server/request/validated_request.h"
 
@@ -19,6 +20,7 @@ struct ServingParts {
   Engine* engine = nullptr;
   const TextCodec* codec = nullptr;
   ServedModel model;
+  EncodePool* encoder = nullptr;  // nullptr: encoding happens where it is asked for
 };
 
 enum class ServerState : uint8_t { kLoading, kReady, kDraining };

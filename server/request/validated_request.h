@@ -25,9 +25,11 @@ struct ServedModel {
   int32_t max_model_len = 0;  // tokens: prompt + max_tokens
   int32_t vocab_size = 0;
   int64_t created_unix_seconds = 0;
+  int64_t longest_token_bytes = 0;  // LongestTokenBytes of the codec; 0: not known
 };
 
-// Immutable: only ValidateRequest makes one, so whoever holds one need not check again.
+// Immutable (ForgetPrompt aside): only ValidateRequest makes one, so whoever holds one need not
+// check again.
 class ValidatedRequest {
  public:
   struct Fields {
@@ -49,6 +51,8 @@ class ValidatedRequest {
   };
   const Fields* operator->() const { return &fields_; }
   const Fields& operator*() const { return fields_; }
+  // Once it is encoded: a prompt can be large, and a generation is long.
+  void ForgetPrompt() { fields_.prompt = std::string(); }
 
  private:
   friend RequestOr<ValidatedRequest> ValidateRequest(RawRequest raw, const ServedModel& model);
@@ -63,7 +67,7 @@ RequestOr<ValidatedRequest> ValidateRequest(RawRequest raw, const ServedModel& m
 
 // Encodes the prompt (chat template and BPE; O(prompt)) and checks it against the context, in 64
 // bits: prompt + max_tokens <= max_model_len, else 400 context_length_exceeded. Without max_tokens
-// a chat gets what the context has left, a raw prompt min(16, that). Call it on an I/O thread.
+// a chat gets what the context has left, a raw prompt min(16, that). Not on an I/O thread.
 // `deadline` goes into the request as it is.
 RequestOr<GenerationRequest> BuildGeneration(const ValidatedRequest& request,
                                              const TextCodec& codec, const ServedModel& model,

@@ -112,6 +112,12 @@ std::vector<GenerationRequest> FakeEngine::submitted() const {
   return submitted_;
 }
 
+absl::Status FakeEngine::CheckAdmission() {
+  MutexLock lock(&mutex_);
+  if (stats_.draining) return Unavailable("draining");
+  return submit_status_;
+}
+
 absl::StatusOr<RequestHandle> FakeEngine::Submit(GenerationRequest request,
                                                  std::unique_ptr<TokenSink> sink) {
   MutexLock lock(&mutex_);

@@ -49,6 +49,7 @@ class FakeEngine : public Engine {
 
   absl::StatusOr<RequestHandle> Submit(GenerationRequest request,
                                        std::unique_ptr<TokenSink> sink) override;
+  absl::Status CheckAdmission() override;
   absl::StatusOr<PrefixInfo> Pin(PinRequest request) override;
   absl::Status Unpin(PrefixId id) override;
   std::vector<PrefixInfo> ListPrefixes() const override;

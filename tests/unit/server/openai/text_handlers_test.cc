@@ -13,7 +13,7 @@ namespace intactkv {
 namespace {
 
 namespace json = boost::json;
-using TextHandler = void (*)(const ServerContext&, Exchange&);
+using TextHandler = void (*)(const ServerContext&, const std::shared_ptr<Exchange>&);
 
 class TextHandlersTest : public ::testing::Test {
  protected:
@@ -24,7 +24,7 @@ class TextHandlersTest : public ::testing::Test {
   }
   HttpResponse Call(TextHandler handler, const std::string& body) {
     const auto exchange = FakeExchange::Post("/", body);
-    handler(context_, *exchange);
+    handler(context_, exchange);
     EXPECT_EQ(exchange->num_answers, 1);
     return exchange->answer;
   }
@@ -142,7 +142,7 @@ TEST(TextHandlersLoadingTest, AnswersThatItIsLoading) {
   const ServerContext context;
   for (const TextHandler handler : {HandleTokenize, HandleDetokenize}) {
     const auto exchange = FakeExchange::Post("/", "{}");
-    handler(context, *exchange);
+    handler(context, exchange);
     EXPECT_EQ(exchange->answer.status, 503);
     EXPECT_NE(exchange->answer.body.find("\"loading\""), std::string::npos);
     ASSERT_EQ(exchange->answer.headers.size(), 1u);

@@ -15,6 +15,7 @@
 #include "engine/base/check.h"
 #include "engine/base/page_entry.h"
 #include "server/openai/api_routes.h"
+#include "server/request/refuse_early.h"
 #include "tests/support/tiny_model.h"
 #ifdef INTACTKV_WITH_GRPC
 #include "server/grpc/grpc_server.h"
@@ -60,9 +61,10 @@ class WireServer::Grpc {
     server_ = *std::move(started);
   }
   ~Grpc() {
-    server_->Stop(absl::Now());
+    Stop();
     posts_.join();
   }
+  void Stop() { server_->Stop(absl::Now()); }
   int port() const { return server_->port(); }
 
  private:
@@ -88,6 +90,12 @@ WireServer::WireServer(std::vector<std::string> flags) {
 WireServer::~WireServer() {
   gate_->Open();
   stack_->engine().Stop();
+  // First what asks for work, then what does it, then what it answers to.
+  api_->Stop(absl::Now());
+#ifdef INTACTKV_WITH_GRPC
+  grpc_->Stop();
+#endif
+  encoder_.Stop();
   grpc_.reset();
   api_.reset();
   admin_.reset();
@@ -115,8 +123,10 @@ void WireServer::Start(const std::vector<std::string>& flags) {
   CHECK(stack.ok()) << stack.status();
   stack_ = *std::move(stack);
   stack_->engine().Start();
-  context_.Publish(
-      {&stack_->engine(), &stack_->codec(), {kWireModel, kWireContext, kWireVocab, 1}});
+  context_.Publish({&stack_->engine(),
+                    &stack_->codec(),
+                    {kWireModel, kWireContext, kWireVocab, 1, LongestTokenBytes(stack_->codec())},
+                    &encoder_});
   ApiOptions api;
   api.version = "test";
   api.log_requests = false;

@@ -13,6 +13,7 @@
 #include "server/http/http_server.h"
 #include "server/http/router.h"
 #include "server/main/serving_stack.h"
+#include "server/request/encode_pool.h"
 #include "server/request/server_context.h"
 #include "tests/support/raw_http_client.h"
 #include "tests/unit/server/wire/step_gate.h"
@@ -79,6 +80,7 @@ class WireServer {
   std::unique_ptr<HttpServer> api_, admin_;
   std::unique_ptr<Grpc> grpc_;
   std::unique_ptr<ServingStack> stack_;
+  EncodePool encoder_{2, 64};
   std::vector<int64_t> canary_ids_, bystander_ids_;
 };
 

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "server/http/byte_budget.h"
-#include "tests/unit/server/limits/limits_fixture.h"
+#include "tests/unit/server/load/load_fixture.h"
 
 namespace intactkv::test {
 namespace {
@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 constexpr size_t kBudget = 2000;
 constexpr char kCompletions[] = "/v1/completions";
 
-class BodyBudgetTest : public LimitsFixture {
+class BodyBudgetTest : public LoadFixture {
  protected:
   BodyBudgetTest() {
     HttpServerOptions options;
