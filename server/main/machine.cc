@@ -1,16 +1,21 @@
 #include "server/main/machine.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <sstream>
 #include <string>
 
 namespace intactkv {
 namespace {
+
+constexpr int64_t kUsualDescriptors = 1024;
+constexpr int64_t kReservedDescriptors = 256;
 
 // The number in the first line of `path` that starts with `key` ("" for a file that is one number),
 // times `unit`; 0 if there is none.
@@ -73,6 +78,20 @@ int64_t AvailableMemoryBytes() {
 }
 
 int64_t ResidentBytes() { return ReadNumber("/proc/self/status", "VmRSS:", 1024); }
+
+int64_t RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return kUsualDescriptors;
+  const rlimit raised{limit.rlim_max, limit.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  constexpr rlim_t kMost = std::numeric_limits<int32_t>::max();  // "infinity" is one more than all
+  return static_cast<int64_t>(std::min(limit.rlim_cur, kMost));
+}
+
+size_t ApiConnectionsFor(int64_t descriptors, size_t configured) {
+  const int64_t reserve = std::min(kReservedDescriptors, descriptors / 2);
+  return std::min(configured, static_cast<size_t>(descriptors - reserve));
+}
 
 std::string DefaultModelPath() {
   const char* cache = std::getenv("XDG_CACHE_HOME");

@@ -13,6 +13,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "engine/base/json_log.h"
@@ -20,6 +21,7 @@
 #include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
 #include "server/http/http_server.h"
+#include "server/main/machine.h"
 #include "server/main/serving_stack.h"
 #include "server/metrics/metrics.h"
 #include "server/openai/api_routes.h"
@@ -33,6 +35,8 @@
 namespace intactkv {
 namespace {
 
+// Probes, a scraper, an operator: no more than these may hold descriptors.
+constexpr size_t kAdminConnections = 64;
 // So that one long prompt does not hold up the short ones.
 constexpr int kEncodeThreads = 2;
 
@@ -77,11 +81,13 @@ class Server {
   absl::Status Listen();
   absl::Status ListenHttp(std::unique_ptr<HttpServer>& server, uint16_t port, bool is_admin);
   absl::Status ListenGrpc();
+  std::vector<ListenerStats> Listeners() const;
   absl::Status Load();
   void Drain(const sigset_t& signals);
   void CloseWires(absl::Time deadline);
 
   const ServerConfig& config_;
+  const int64_t descriptors_ = RaiseDescriptorLimit();
   ServerContext context_;
   std::unique_ptr<Metrics> metrics_;
   std::atomic<const Metrics*> published_metrics_{nullptr};
@@ -112,6 +118,12 @@ absl::Status Server::ListenHttp(std::unique_ptr<HttpServer>& server, uint16_t po
   options.host = config_.host;
   options.port = port;
   options.io_threads = is_admin ? 1 : 2;
+  options.max_connections =
+      is_admin ? kAdminConnections : ApiConnectionsFor(descriptors_, options.max_connections);
+  if (!is_admin) {
+    Print("connections at most " + std::to_string(options.max_connections) + " to the API (" +
+          std::to_string(descriptors_) + " open files are allowed)");
+  }
   server = std::make_unique<HttpServer>(options, std::move(router));
   RETURN_IF_ERROR(server->Start());
   PrintListening(is_admin ? "admin" : "http", config_.host, server->port());
@@ -142,6 +154,15 @@ absl::Status Server::Listen() {
   return ListenGrpc();
 }
 
+std::vector<ListenerStats> Server::Listeners() const {
+  std::vector<ListenerStats> all;
+  for (const auto& [name, server] : {std::pair("api", api_.get()), std::pair("admin", admin_.get())}) {
+    all.push_back({name, static_cast<int64_t>(server->num_connections()),
+                   static_cast<int64_t>(server->accept_failures())});
+  }
+  return all;
+}
+
 absl::Status Server::Load() {
   StackHooks hooks;
   hooks.print = Print;
@@ -153,7 +174,7 @@ absl::Status Server::Load() {
   facts.weights_bytes[std::string(Name(config_.weights))] = stack_->plan().weights_bytes;
   facts.planned_bytes = stack_->plan().total_bytes();
   metrics_ = std::make_unique<Metrics>([engine = &stack_->engine()] { return engine->Stats(); },
-                                       std::move(facts));
+                                       std::move(facts), [this] { return Listeners(); });
   published_metrics_.store(metrics_.get());
   ServingParts parts;
   parts.engine = &stack_->engine();

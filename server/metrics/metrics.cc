@@ -105,7 +105,8 @@ void AddRequests(Families& out, const EngineStats& stats) {
 
 void AddTokens(Families& out, const EngineStats& stats) {
   out.Counter("prompt_tokens_total", "Prompt tokens of requests that ended.", stats.prompt_tokens);
-  out.Counter("generation_tokens_total", "Generated tokens of requests that ended.", stats.generated_tokens);
+  out.Counter("generation_tokens_total", "Generated tokens of requests that ended.",
+              stats.generated_tokens);
   out.Counter("prompt_tokens_cached_total",
               "Prompt tokens that were not computed: pinned prefix and prefix cache.",
               stats.cached_tokens);
@@ -165,12 +166,24 @@ void AddPages(Families& out, const EngineStats& stats) {
   }
 }
 
+void AddListeners(Families& out, const std::vector<ListenerStats>& listeners) {
+  out.Begin("connections", "Open connections.", MetricType::Gauge);
+  for (const ListenerStats& stats : listeners) {
+    out.Value(AsDouble(stats.connections), {{"listener", stats.listener}});
+  }
+  out.Begin("accept_failures_total", "Connections that could not be accepted: no descriptors left.",
+            MetricType::Counter);
+  for (const ListenerStats& stats : listeners) {
+    out.Value(AsDouble(stats.accept_failures), {{"listener", stats.listener}});
+  }
+}
+
 }  // namespace
 
 class Metrics::Collector : public prometheus::Collectable {
  public:
-  Collector(StatsSource stats, MetricsFacts facts)
-      : stats_(std::move(stats)), facts_(std::move(facts)) {}
+  Collector(StatsSource stats, MetricsFacts facts, ListenerSource listeners)
+      : stats_(std::move(stats)), facts_(std::move(facts)), listeners_(std::move(listeners)) {}
 
   std::vector<MetricFamily> Collect() const override {
     Families out(facts_.model_name);
@@ -179,6 +192,7 @@ class Metrics::Collector : public prometheus::Collectable {
     const std::optional<EngineStats> stats = stats_();
     out.Gauge("ready", "1 once an engine serves.", stats.has_value() ? 1 : 0);
     out.Gauge("planned_bytes", "The memory plan printed at start.", facts_.planned_bytes);
+    if (listeners_) AddListeners(out, listeners_());
     if (!stats.has_value()) return out.Take();
     out.Begin("weights_bytes",
               "Resident bytes of weights by kind; full_precision is 0 while serving.",
@@ -197,10 +211,12 @@ class Metrics::Collector : public prometheus::Collectable {
  private:
   StatsSource stats_;
   MetricsFacts facts_;
+  ListenerSource listeners_;
 };
 
-Metrics::Metrics(StatsSource stats, MetricsFacts facts)
-    : collector_(std::make_unique<Collector>(std::move(stats), std::move(facts))) {}
+Metrics::Metrics(StatsSource stats, MetricsFacts facts, ListenerSource listeners)
+    : collector_(
+          std::make_unique<Collector>(std::move(stats), std::move(facts), std::move(listeners))) {}
 Metrics::~Metrics() = default;
 
 std::string Metrics::Render() const {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/api/engine.h"
 
@@ -24,10 +25,18 @@ struct MetricsFacts {
 // What is read at each scrape; nullopt while no engine is there.
 using StatsSource = std::function<std::optional<EngineStats>()>;
 
+// What one HTTP listener has to say.
+struct ListenerStats {
+  std::string listener;  // the label: "api", "admin"
+  int64_t connections = 0;
+  int64_t accept_failures = 0;
+};
+using ListenerSource = std::function<std::vector<ListenerStats>()>;
+
 // Thread-safe. Values are read when a scrape comes; nothing is counted on hot paths.
 class Metrics {
  public:
-  Metrics(StatsSource stats, MetricsFacts facts);
+  Metrics(StatsSource stats, MetricsFacts facts, ListenerSource listeners = nullptr);
   ~Metrics();
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;

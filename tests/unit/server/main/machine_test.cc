@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -90,6 +92,29 @@ TEST(MachineTest, TheDefaultModelLiesInTheUsersCache) {
   const ScopedVariable cache("XDG_CACHE_HOME", nullptr);
   const ScopedVariable no_home("HOME", nullptr);
   EXPECT_EQ(DefaultModelPath(), "/.cache" + file);
+}
+
+TEST(MachineTest, TheSoftLimitOfDescriptorsBecomesTheHardOne) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit lowered{before.rlim_max / 2, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &lowered), 0);
+  const int64_t raised = RaiseDescriptorLimit();
+  rlimit after{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &after), 0);
+  EXPECT_EQ(after.rlim_cur, before.rlim_max);
+  EXPECT_EQ(raised, static_cast<int64_t>(std::min<rlim_t>(after.rlim_cur, 0x7fffffff)));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+TEST(MachineTest, ConnectionsLeaveDescriptorsForTheRest) {
+  EXPECT_EQ(ApiConnectionsFor(10256, 10000), 10000u);
+  EXPECT_EQ(ApiConnectionsFor(10255, 10000), 9999u);
+  EXPECT_EQ(ApiConnectionsFor(1024, 10000), 768u);
+  EXPECT_EQ(ApiConnectionsFor(512, 10000), 256u);
+  EXPECT_EQ(ApiConnectionsFor(511, 10000), 256u);
+  EXPECT_EQ(ApiConnectionsFor(100, 10000), 50u);
+  EXPECT_EQ(ApiConnectionsFor(1 << 20, 3), 3u);
 }
 
 }  // namespace
