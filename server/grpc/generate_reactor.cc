@@ -1,5 +1,6 @@
 #include "server/grpc/generate_reactor.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <string>
@@ -40,19 +41,27 @@ std::string NewId() {
 
 }  // namespace
 
-GenerateReactor* GenerateReactor::Create(const ServerContext& server, PostFn post,
+GenerateReactor::GenerateReactor(const GenerateSettings& settings, PostFn post,
+                                 grpc::CallbackServerContext* call)
+    : settings_(settings),
+      post_(std::move(post)),
+      call_(call),
+      deadline_(std::min(DeadlineOf(*call), absl::Now() + settings.request_timeout)) {}
+
+GenerateReactor* GenerateReactor::Create(const GenerateSettings& settings, PostFn post,
                                          grpc::CallbackServerContext* call,
                                          grpc::ByteBuffer& request) {
-  auto reactor = std::shared_ptr<GenerateReactor>(new GenerateReactor(std::move(post), call));
+  auto reactor =
+      std::shared_ptr<GenerateReactor>(new GenerateReactor(settings, std::move(post), call));
   reactor->self_ = reactor;
-  if (std::optional<RequestError> error = reactor->Begin(server, request)) {
+  if (std::optional<RequestError> error = reactor->Begin(request)) {
     reactor->post_([self = reactor, error = *std::move(error)] { self->Refuse(error); });
   }
   return reactor.get();
 }
 
-std::optional<RequestError> GenerateReactor::Begin(const ServerContext& server,
-                                                   grpc::ByteBuffer& bytes) {
+std::optional<RequestError> GenerateReactor::Begin(grpc::ByteBuffer& bytes) {
+  const ServerContext& server = *settings_.server;
   if (std::optional<RequestError> not_ready = server.NotReady()) return not_ready;
   v1::GenerateRequest message;
   if (std::optional<RequestError> malformed = ParseMessage(bytes, message)) return malformed;
@@ -67,7 +76,7 @@ std::optional<RequestError> GenerateReactor::Begin(const ServerContext& server,
   TextWork encode = [self = shared_from_this(), &parts]() -> std::function<void()> {
     if (self->gone_.load()) return [] {};
     auto generation = std::make_shared<RequestOr<GenerationRequest>>(
-        BuildGeneration(*self->request_, *parts.codec, parts.model, DeadlineOf(*self->call_)));
+        BuildGeneration(*self->request_, *parts.codec, parts.model, self->deadline_));
     return [self, &parts, generation] { self->Start(parts, *generation); };
   };
   if (parts.encoder == nullptr) {

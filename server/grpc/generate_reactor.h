@@ -12,12 +12,19 @@
 #include <memory>
 #include <optional>
 
+#include "absl/time/time.h"
 #include "intactkv/v1/intactkv.pb.h"
 #include "server/grpc/proto_convert.h"
 #include "server/request/completion_stream.h"
 #include "server/request/server_context.h"
 
 namespace intactkv {
+
+// What all calls of one server have in common.
+struct GenerateSettings {
+  const ServerContext* server = nullptr;
+  absl::Duration request_timeout = absl::Seconds(600);  // one generation, from arrival
+};
 
 // Owns itself from Create to OnDone. gRPC's callbacks come on its threads and only post; everything
 // after Create, but for the encoding, runs on `post`, one closure at a time, so there is no lock.
@@ -26,7 +33,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
  public:
   // Parses and validates here, encodes on ServingParts::encoder, submits on `post`; on error the
   // call is finished with its status. Empties `request`. Returns the reactor for gRPC.
-  static GenerateReactor* Create(const ServerContext& server, PostFn post,
+  static GenerateReactor* Create(const GenerateSettings& settings, PostFn post,
                                  grpc::CallbackServerContext* call, grpc::ByteBuffer& request);
 
   void OnWriteDone(bool ok) override;
@@ -34,9 +41,8 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void OnDone() override;
 
  private:
-  GenerateReactor(PostFn post, grpc::CallbackServerContext* call)
-      : post_(std::move(post)), call_(call) {}
-  std::optional<RequestError> Begin(const ServerContext& server, grpc::ByteBuffer& bytes);
+  GenerateReactor(const GenerateSettings& settings, PostFn post, grpc::CallbackServerContext* call);
+  std::optional<RequestError> Begin(grpc::ByteBuffer& bytes);
   void Start(const ServingParts& parts, RequestOr<GenerationRequest>& generation);
   void Refuse(const RequestError& error);
   void Pump();
@@ -45,8 +51,10 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
       grpc::Status status);  // the client left or stalls: cancel, then finish once no write is out
   void FinishOnce(const grpc::Status& status);
 
+  const GenerateSettings settings_;
   PostFn post_;
   grpc::CallbackServerContext* call_;      // gRPC's; valid until OnDone
+  const absl::Time deadline_;              // the client's or the server's, whichever comes first
   std::shared_ptr<GenerateReactor> self_;  // released by OnDone
   const TextCodec* codec_ = nullptr;
   GrpcStreamIdentity identity_;

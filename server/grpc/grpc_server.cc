@@ -36,7 +36,7 @@ class Service final : public RawService {
                                                        const grpc::ByteBuffer* request) override {
     // gRPC hands its own, mutable buffer out as const; emptied, it does not live as long as the
     // call.
-    return GenerateReactor::Create(*context_, make_post_(), call,
+    return GenerateReactor::Create({context_, options_.request_timeout}, make_post_(), call,
                                    const_cast<grpc::ByteBuffer&>(*request));
   }
 

@@ -17,6 +17,7 @@ struct GrpcServerOptions {
   int port = 0;                // 0 takes a free one
   std::string server_version;  // for GetModelInfo
   std::string weights, kv;     // names of the formats served, for GetModelInfo
+  absl::Duration request_timeout = absl::Seconds(600);  // one generation, from arrival
 };
 
 // Thread-compatible; the service inside is Thread-safe.

@@ -138,6 +138,7 @@ absl::Status Server::ListenGrpc() {
   options.server_version = INTACTKV_VERSION;
   options.weights = std::string(Name(config_.weights));
   options.kv = std::string(Name(config_.kv));
+  options.request_timeout = config_.request_timeout;
   const auto make_post = [this]() -> PostFn {
     auto strand = boost::asio::make_strand(grpc_posts_);
     return [strand](std::function<void()> work) { boost::asio::post(strand, std::move(work)); };
@@ -156,7 +157,8 @@ absl::Status Server::Listen() {
 
 std::vector<ListenerStats> Server::Listeners() const {
   std::vector<ListenerStats> all;
-  for (const auto& [name, server] : {std::pair("api", api_.get()), std::pair("admin", admin_.get())}) {
+  for (const auto& [name, server] :
+       {std::pair("api", api_.get()), std::pair("admin", admin_.get())}) {
     all.push_back({name, static_cast<int64_t>(server->num_connections()),
                    static_cast<int64_t>(server->accept_failures())});
   }
