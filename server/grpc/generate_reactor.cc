@@ -16,9 +16,6 @@
 namespace intactkv {
 namespace {
 
-// As for REST: a reader without progress for this long loses its request.
-constexpr std::chrono::seconds kStallLimit{30};
-
 absl::Time DeadlineOf(const grpc::CallbackServerContext& call) {
   const std::chrono::system_clock::time_point at = call.deadline();
   // No deadline arrives as a moment in the far future, which absl::FromChrono turns into a finite
@@ -46,7 +43,9 @@ GenerateReactor::GenerateReactor(const GenerateSettings& settings, PostFn post,
     : settings_(settings),
       post_(std::move(post)),
       call_(call),
-      deadline_(std::min(DeadlineOf(*call), absl::Now() + settings.request_timeout)) {}
+      deadline_(std::min(DeadlineOf(*call), absl::Now() + settings.request_timeout)) {
+  ++*settings_.num_calls;
+}
 
 GenerateReactor* GenerateReactor::Create(const GenerateSettings& settings, PostFn post,
                                          grpc::CallbackServerContext* call,
@@ -133,15 +132,13 @@ void GenerateReactor::WriteNext() {
   }
   for (const int32_t id : std::exchange(prompt_ids_, {})) pending_.front().add_prompt_token_ids(id);
   writing_ = true;
-  std::weak_ptr<GenerateReactor> weak = weak_from_this();
   stall_.emplace();
-  stall_->Set(std::chrono::system_clock::now() + kStallLimit, [weak](bool expired) {
-    const std::shared_ptr<GenerateReactor> self = expired ? weak.lock() : nullptr;
-    if (self == nullptr) return;
-    self->post_([self] {
-      self->Abandon({grpc::StatusCode::CANCELLED, "the reader made no progress for 30 s"});
-    });
-  });
+  stall_->Set(absl::ToChronoTime(absl::Now() + settings_.send_stall),
+              [weak = weak_from_this(), write = ++num_writes_](bool expired) {
+                const std::shared_ptr<GenerateReactor> self = expired ? weak.lock() : nullptr;
+                if (self == nullptr) return;
+                self->post_([self, write] { self->OnStall(write); });
+              });
   outgoing_ = ToBytes(pending_.front());
   StartWrite(&outgoing_);
 }
@@ -164,12 +161,20 @@ void GenerateReactor::OnCancel() {
   post_([self = shared_from_this()] { self->Abandon(grpc::Status::CANCELLED); });
 }
 
-void GenerateReactor::Abandon(grpc::Status status) {
+void GenerateReactor::OnStall(int64_t write) {
+  // The write may have ended, and the next one begun, while this was on its way.
+  if (!writing_ || write != num_writes_) return;
+  Abandon({grpc::StatusCode::CANCELLED, "the reader made no progress in time"});
+}
+
+void GenerateReactor::Abandon(const grpc::Status& status) {
   if (finished_) return;
   if (stream_ != nullptr) stream_->Cancel();
-  if (!last_status_.has_value()) last_status_ = std::move(status);
+  // Whatever the engine said: pieces are missing, and a client must not take them for the whole.
+  last_status_ = status;
   while (pending_.size() > (writing_ ? 1u : 0u)) pending_.pop_back();
-  if (!writing_) FinishOnce(*last_status_);
+  if (!writing_) return FinishOnce(status);
+  call_->TryCancel();  // else a write that nobody reads would never end
 }
 
 void GenerateReactor::FinishOnce(const grpc::Status& status) {
@@ -179,6 +184,7 @@ void GenerateReactor::FinishOnce(const grpc::Status& status) {
 }
 
 void GenerateReactor::OnDone() {
+  --*settings_.num_calls;
   // The stream is destroyed where it lives: on the call's own queue.
   post_([self = std::move(self_)] {
     self->stall_.reset();

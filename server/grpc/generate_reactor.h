@@ -24,6 +24,8 @@ namespace intactkv {
 struct GenerateSettings {
   const ServerContext* server = nullptr;
   absl::Duration request_timeout = absl::Seconds(600);  // one generation, from arrival
+  absl::Duration send_stall = absl::Seconds(30);        // a write without progress
+  std::atomic<int64_t>* num_calls = nullptr;            // counts the calls that are not done
 };
 
 // Owns itself from Create to OnDone. gRPC's callbacks come on its threads and only post; everything
@@ -47,8 +49,9 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void Refuse(const RequestError& error);
   void Pump();
   void WriteNext();
-  void Abandon(
-      grpc::Status status);  // the client left or stalls: cancel, then finish once no write is out
+  void OnStall(int64_t write);
+  // The client left or stalls: cancels, and finishes once no write is out.
+  void Abandon(const grpc::Status& status);
   void FinishOnce(const grpc::Status& status);
 
   const GenerateSettings settings_;
@@ -65,6 +68,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   grpc::ByteBuffer outgoing_;      // pending_.front() while it is being written
   std::atomic<bool> gone_{false};  // the client, while its prompt waits to be encoded
   bool writing_ = false;
+  int64_t num_writes_ = 0;
   bool finished_ = false;
   std::optional<grpc::Status> last_status_;  // set when the stream is done: sent after `pending_`
   std::optional<grpc::Alarm>

@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <atomic>
 #include <utility>
 
 #include "engine/base/status_macros.h"
@@ -36,9 +37,12 @@ class Service final : public RawService {
                                                        const grpc::ByteBuffer* request) override {
     // gRPC hands its own, mutable buffer out as const; emptied, it does not live as long as the
     // call.
-    return GenerateReactor::Create({context_, options_.request_timeout}, make_post_(), call,
-                                   const_cast<grpc::ByteBuffer&>(*request));
+    return GenerateReactor::Create(
+        {context_, options_.request_timeout, options_.send_stall, &num_calls_}, make_post_(), call,
+        const_cast<grpc::ByteBuffer&>(*request));
   }
+
+  int64_t num_calls() const { return num_calls_.load(); }
 
   grpc::ServerUnaryReactor* GetModelInfo(grpc::CallbackServerContext* call,
                                          const grpc::ByteBuffer* request,
@@ -71,6 +75,7 @@ class Service final : public RawService {
   const GrpcServerOptions options_;
   const ServerContext* const context_;
   const std::function<PostFn()> make_post_;
+  std::atomic<int64_t> num_calls_{0};
 };
 
 class GrpcServerImpl final : public GrpcServer {
@@ -105,6 +110,7 @@ class GrpcServerImpl final : public GrpcServer {
   }
 
   int port() const override { return port_; }
+  int64_t num_calls() const override { return service_.num_calls(); }
 
   void SetServing(bool serving) override {
     if (server_ == nullptr) return;

@@ -18,6 +18,7 @@ struct GrpcServerOptions {
   std::string server_version;  // for GetModelInfo
   std::string weights, kv;     // names of the formats served, for GetModelInfo
   absl::Duration request_timeout = absl::Seconds(600);  // one generation, from arrival
+  absl::Duration send_stall = absl::Seconds(30);        // a write without progress ends its call
 };
 
 // Thread-compatible; the service inside is Thread-safe.
@@ -31,6 +32,7 @@ class GrpcServer {
                                                            const ServerContext* context,
                                                            std::function<PostFn()> make_post);
   virtual int port() const = 0;
+  virtual int64_t num_calls() const = 0;  // of Generate, not yet done; Thread-safe
   virtual void SetServing(bool serving) = 0;
   // No new calls; running ones may finish until `deadline`, then they are cancelled. Returns when
   // all are done.

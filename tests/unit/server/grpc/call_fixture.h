@@ -30,9 +30,16 @@ class PostThread {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
       stop_ = true;
+      held_ = false;
       changed_.notify_all();
     }
     thread_.join();
+  }
+  // What is posted waits until it is released.
+  void Hold(bool held) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    held_ = held;
+    changed_.notify_all();
   }
   PostFn Post() {
     return [this](std::function<void()> work) {
@@ -46,7 +53,7 @@ class PostThread {
   void Loop() {
     std::unique_lock<std::mutex> lock(mutex_);
     while (true) {
-      changed_.wait(lock, [this] { return stop_ || !work_.empty(); });
+      changed_.wait(lock, [this] { return stop_ || (!held_ && !work_.empty()); });
       if (work_.empty()) return;
       std::function<void()> work = std::move(work_.front());
       work_.pop_front();
@@ -60,6 +67,7 @@ class PostThread {
   std::condition_variable changed_;
   std::deque<std::function<void()>> work_;
   bool stop_ = false;
+  bool held_ = false;
   std::thread thread_;
 };
 
