@@ -75,23 +75,34 @@ class TokenSink {
 class RequestHandle {
  public:
   RequestHandle() = default;
-  explicit RequestHandle(std::function<void()> cancel) : cancel_(std::move(cancel)) {}
-  RequestHandle(RequestHandle&& o) noexcept : cancel_(std::exchange(o.cancel_, nullptr)) {}
+  explicit RequestHandle(std::function<void()> cancel, std::function<void()> stop = nullptr)
+      : cancel_(std::move(cancel)), stop_(std::move(stop)) {}
+  RequestHandle(RequestHandle&& o) noexcept
+      : cancel_(std::exchange(o.cancel_, nullptr)), stop_(std::exchange(o.stop_, nullptr)) {}
   RequestHandle& operator=(RequestHandle&& o) noexcept {
     if (this != &o) {
       Cancel();
       cancel_ = std::exchange(o.cancel_, nullptr);
+      stop_ = std::exchange(o.stop_, nullptr);
     }
     return *this;
   }
   ~RequestHandle() { Cancel(); }
-  // Idempotent; after the request finished it does nothing.
+  // Idempotent; after the request finished, or after Stop, it does nothing.
   void Cancel() {
+    stop_ = nullptr;
     if (auto cancel = std::exchange(cancel_, nullptr)) cancel();
+  }
+  // As Cancel, but the answer is complete: it ends with OK and counts as kStop.
+  void Stop() {
+    const auto stop = std::exchange(stop_, nullptr);
+    if (!stop) return Cancel();
+    cancel_ = nullptr;
+    stop();
   }
 
  private:
-  std::function<void()> cancel_;
+  std::function<void()> cancel_, stop_;
 };
 
 struct PinRequest {

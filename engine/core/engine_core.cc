@@ -108,9 +108,13 @@ absl::StatusOr<RequestHandle> EngineCore::Submit(GenerationRequest request,
     ++num_rejected_;
     return status;
   }
-  return RequestHandle([control = std::move(control)] {
+  const auto cancel = [control] {
     control->cancelled = true;
     control->signal->any = true;  // after the flag: who sees this sees the flag too
+  };
+  return RequestHandle(cancel, [control, cancel] {
+    control->stopped = true;
+    cancel();
   });
 }
 

@@ -211,13 +211,14 @@ void EngineCore::Finish(RequestId id, const absl::Status& status, const RequestP
   const absl::Time now = clock_.Now();
   if (!live.admitted) --num_queued_;
   FinishInfo info;
-  info.status = status;
+  const bool stopped = live.control->stopped && absl::IsCancelled(status);
+  info.status = stopped ? absl::OkStatus() : status;
   info.usage = progress.usage;
   info.num_preemptions = progress.num_preemptions;
   info.queue_time = live.admitted.value_or(now) - live.submitted;
   info.first_token =
       live.first_token ? *live.first_token - live.submitted : absl::InfiniteDuration();
-  const FinishReason reason = ReasonOf(status, progress.finish);
+  const FinishReason reason = stopped ? FinishReason::kStop : ReasonOf(status, progress.finish);
   ++stats_.requests_finished[static_cast<size_t>(reason)];
   stats_.prompt_tokens += info.usage.prompt_tokens;
   stats_.generated_tokens += info.usage.completion_tokens;

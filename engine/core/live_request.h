@@ -20,6 +20,7 @@ struct CancelSignal {
 struct RequestControl {
   std::shared_ptr<CancelSignal> signal;
   std::atomic<bool> cancelled{false};
+  std::atomic<bool> stopped{false};  // with `cancelled`: the client has its whole answer
 };
 
 // Engine thread only.

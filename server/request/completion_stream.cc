@@ -211,7 +211,7 @@ void CompletionStream::FinishChoice(Choice& choice, std::string shown, FinishRea
   if (--open_choices_ == 0) {
     // Nothing more is wanted. After the engine's own end this does nothing.
     stopped_by_us_ = true;
-    handle_.Cancel();
+    handle_.Stop();
   }
 }
 

@@ -24,6 +24,7 @@ struct FakeEngine::Running {
   RequestUsage usage;
   // Set by the handle on any thread; read by the engine thread.
   std::shared_ptr<std::atomic<bool>> cancelled = std::make_shared<std::atomic<bool>>(false);
+  std::atomic<bool> stopped{false};  // with `cancelled`: a good end
 };
 
 FakeEngine::FakeEngine() {
@@ -137,12 +138,16 @@ absl::StatusOr<RequestHandle> FakeEngine::Submit(GenerationRequest request,
   running->failure_after = failure_after_;
   running_.push_back(running);
   changed_.NotifyAll();
-  return RequestHandle([this, flag = running->cancelled] {
+  const auto end = [this, running = std::weak_ptr<Running>(running)](bool stopped) {
     // Under the lock, so that the engine thread, which waits on its condition, sees it.
     MutexLock cancel_lock(&mutex_);
-    flag->store(true);
+    if (const auto request = running.lock()) {
+      request->stopped.store(stopped);
+      request->cancelled->store(true);
+    }
     changed_.NotifyAll();
-  });
+  };
+  return RequestHandle([end] { end(false); }, [end] { end(true); });
 }
 
 bool FakeEngine::HasWork() const {
@@ -181,7 +186,7 @@ void FakeEngine::Loop() {
 
 bool FakeEngine::Step(Running& request) {
   if (request.cancelled->load()) {
-    Finish(request, Cancelled("cancelled"));
+    Finish(request, request.stopped.load() ? absl::OkStatus() : Cancelled("cancelled"));
     return true;
   }
   if (!request.failure.ok() && request.index >= request.failure_after) {

@@ -121,6 +121,7 @@ class Bench {
     handles_.push_back(*std::move(handle));
     return absl::OkStatus();
   }
+  void StopNewest() { handles_.back().Stop(); }
   void CancelNewest() { handles_.back().Cancel(); }
   void Cancel(size_t index) { handles_.at(index).Cancel(); }  // in order of submission
 
