@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -69,7 +70,10 @@ void TameAllocator() {
 class Server {
  public:
   explicit Server(const ServerConfig& config)
-      : config_(config), encoder_(kEncodeThreads, static_cast<size_t>(config.max_queue)) {}
+      : config_(config),
+        loading_metrics_([] { return std::nullopt; },
+                         {.version = INTACTKV_VERSION, .model_name = config.model_name}),
+        encoder_(kEncodeThreads, static_cast<size_t>(config.max_queue)) {}
   ~Server() {
     if (stack_ != nullptr) stack_->engine().Stop();
     CloseWires(absl::Now());
@@ -89,8 +93,9 @@ class Server {
   const ServerConfig& config_;
   const int64_t descriptors_ = RaiseDescriptorLimit();
   ServerContext context_;
+  const Metrics loading_metrics_;
   std::unique_ptr<Metrics> metrics_;
-  std::atomic<const Metrics*> published_metrics_{nullptr};
+  std::atomic<const Metrics*> published_metrics_{&loading_metrics_};
   boost::asio::thread_pool grpc_posts_{1};
   std::unique_ptr<HttpServer> api_, admin_;
 #ifdef INTACTKV_WITH_GRPC
@@ -104,10 +109,7 @@ absl::Status Server::ListenHttp(std::unique_ptr<HttpServer>& server, uint16_t po
   ApiOptions api;
   api.version = INTACTKV_VERSION;
   api.request_timeout = config_.request_timeout;
-  api.render_metrics = [this] {
-    const Metrics* metrics = published_metrics_.load();
-    return metrics == nullptr ? std::string() : metrics->Render();
-  };
+  api.render_metrics = [this] { return published_metrics_.load()->Render(); };
   Router router;
   if (is_admin) {
     AddAdminRoutes(router, context_, api);
