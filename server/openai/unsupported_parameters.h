@@ -1,5 +1,6 @@
 // Parameters of the OpenAI API and of its common dialects that this server does not do: sent with a
-// value that would change the answer they are refused by name, with a harmless value ignored.
+// value that would change the answer they are refused by name, with a harmless value ignored. Names
+// that are not in the table are ignored whatever their value, as OpenAI's clients expect.
 #pragma once
 
 #include <boost/json/object.hpp>
