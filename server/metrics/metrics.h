@@ -17,8 +17,8 @@ namespace intactkv {
 struct MetricsFacts {
   std::string version;
   std::string model_name;
-  std::map<std::string, int64_t>
-      weights_bytes;          // by kind: "stored", "int4", ... (resident weights)
+  std::map<std::string, int64_t> weights_bytes =
+      {};                     // by kind: "stored", "int4", ... (resident weights)
   int64_t planned_bytes = 0;  // the printed memory plan
 };
 
