@@ -11,6 +11,7 @@
 #include "intactkv/v1/intactkv.grpc.pb.h"
 #include "server/grpc/generate_reactor.h"
 #include "server/grpc/message_bytes.h"
+#include "server/http/host_port.h"
 
 namespace intactkv {
 namespace {
@@ -89,7 +90,7 @@ class GrpcServerImpl final : public GrpcServer {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
-    const std::string address = options.host + ":" + std::to_string(options.port);
+    const std::string address = HostPort(options.host, options.port);
     builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(&service_);
     builder.SetMaxReceiveMessageSize(kMaxMessageBytes);

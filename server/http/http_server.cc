@@ -20,6 +20,7 @@
 #include "engine/base/status_macros.h"
 #include "server/http/connection.h"
 #include "server/http/error_response.h"
+#include "server/http/host_port.h"
 #include "server/http/response_head.h"
 
 namespace intactkv {
@@ -90,7 +91,7 @@ absl::Status HttpServer::Impl::Listen() {
   tcp::resolver resolver(io_);
   const auto found =
       resolver.resolve(options_.host, std::to_string(options_.port), tcp::resolver::passive, error);
-  const std::string address = options_.host + ":" + std::to_string(options_.port);
+  const std::string address = HostPort(options_.host, options_.port);
   if (error || found.empty()) {
     return Unavailable("cannot resolve " + address + ": " + error.message());
   }

@@ -21,6 +21,7 @@
 #include "engine/base/monotonic_time.h"
 #include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
+#include "server/http/host_port.h"
 #include "server/http/http_server.h"
 #include "server/main/machine.h"
 #include "server/main/serving_stack.h"
@@ -47,7 +48,7 @@ void Print(const std::string& line) {
 }
 
 void PrintListening(const char* what, const std::string& host, int port) {
-  Print("listening " + std::string(what) + " " + host + ":" + std::to_string(port));
+  Print("listening " + std::string(what) + " " + HostPort(host, port));
 }
 
 sigset_t StopSignals() {
