@@ -31,10 +31,12 @@ std::string_view Name(PinDtype dtype);
 struct ServerConfig {
   std::string model_path;
   std::string model_name;  // what clients send as `model`; by default the file's name without .gguf
-  std::string host = "127.0.0.1";
-  uint16_t port = 8080;        // 0: a free one
-  uint16_t admin_port = 8081;  // likewise
-  uint16_t grpc_port = 8082;   // likewise
+  std::string host = "127.0.0.1";        // of the REST API alone
+  std::string admin_host = "127.0.0.1";  // nobody asks who is there: not to be opened with the API
+  std::string grpc_host = "127.0.0.1";   // likewise
+  uint16_t port = 8080;                  // 0: a free one
+  uint16_t admin_port = 8081;            // likewise
+  uint16_t grpc_port = 8082;             // likewise
 
   WeightsMode weights = WeightsMode::kStored;
   ActivationsMode activations = ActivationsMode::kInt8;

@@ -118,7 +118,7 @@ absl::Status Server::ListenHttp(std::unique_ptr<HttpServer>& server, uint16_t po
     AddApiRoutes(router, context_, api);
   }
   HttpServerOptions options;
-  options.host = config_.host;
+  options.host = is_admin ? config_.admin_host : config_.host;
   options.port = port;
   options.io_threads = is_admin ? 1 : 2;
   options.max_connections =
@@ -129,14 +129,14 @@ absl::Status Server::ListenHttp(std::unique_ptr<HttpServer>& server, uint16_t po
   }
   server = std::make_unique<HttpServer>(options, std::move(router));
   RETURN_IF_ERROR(server->Start());
-  PrintListening(is_admin ? "admin" : "http", config_.host, server->port());
+  PrintListening(is_admin ? "admin" : "http", options.host, server->port());
   return absl::OkStatus();
 }
 
 absl::Status Server::ListenGrpc() {
 #ifdef INTACTKV_WITH_GRPC
   GrpcServerOptions options;
-  options.host = config_.host;
+  options.host = config_.grpc_host;
   options.port = config_.grpc_port;
   options.server_version = INTACTKV_VERSION;
   options.weights = std::string(Name(config_.weights));
@@ -147,7 +147,7 @@ absl::Status Server::ListenGrpc() {
     return [strand](std::function<void()> work) { boost::asio::post(strand, std::move(work)); };
   };
   ASSIGN_OR_RETURN(grpc_, GrpcServer::Start(options, &context_, make_post));
-  PrintListening("grpc", config_.host, grpc_->port());
+  PrintListening("grpc", options.host, grpc_->port());
 #endif
   return absl::OkStatus();
 }
