@@ -188,8 +188,6 @@ std::vector<FlagSpec> MakeFlags() {
        Integer(0, 1024, &C::threads)},
       {"request-timeout", kV, "SECONDS", kRun, "longest time of one request (default 600)",
        Seconds(1, 86400, &C::request_timeout)},
-      {"expose-metrics", kS, "", kOps, "keep /metrics on the API port when API keys are in use",
-       Switch(&C::expose_metrics, true)},
       {"drain-timeout", kV, "SECONDS", kOps,
        "time that running requests get at shutdown (default 30)",
        Seconds(0, 86400, &C::drain_timeout)},

@@ -56,7 +56,6 @@ struct ServerConfig {
   int32_t max_queue = 512;
   int32_t threads = 0;  // compute threads; 0: one per core, within a quota
 
-  bool expose_metrics = false;
   absl::Duration drain_timeout = absl::Seconds(30);
   absl::Duration request_timeout = absl::Seconds(600);
 };

@@ -14,7 +14,7 @@ namespace intactkv {
 struct ApiOptions {
   std::string version;                                  // e.g. "0.1.0"
   absl::Duration request_timeout = absl::Seconds(600);  // one generation, from arrival
-  bool metrics_on_api = true;                           // no API keys, or --expose-metrics
+  bool metrics_on_api = true;                           // while there are no API keys
   std::function<std::string()> render_metrics;          // Prometheus text; Thread-safe
   bool log_requests = true;                             // one line when a generation ends
 };

@@ -76,7 +76,6 @@ TEST(ServerConfigTest, EveryFlagIsReadAndAppearsInTheHelp) {
                              "--max-queue=9",
                              "--threads=3",
                              "--request-timeout=7",
-                             "--expose-metrics",
                              "--drain-timeout=0"});
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->model_name, "n");
@@ -99,7 +98,6 @@ TEST(ServerConfigTest, EveryFlagIsReadAndAppearsInTheHelp) {
   EXPECT_EQ(config->max_queue, 9);
   EXPECT_EQ(config->threads, 3);
   EXPECT_EQ(config->request_timeout, absl::Seconds(7));
-  EXPECT_TRUE(config->expose_metrics);
   EXPECT_EQ(config->drain_timeout, absl::ZeroDuration());
   for (const FlagSpec& flag : FlagTable()) {
     EXPECT_THAT(HelpText(), HasSubstr("--" + std::string(flag.name)));
@@ -110,13 +108,13 @@ TEST(ServerConfigTest, FlagBeatsEnvironmentBeatsDefault) {
   const Environment env = {{"INTACTKV_PORT", "1234"},
                            {"INTACTKV_KV", "f32"},
                            {"INTACTKV_NO_PIN", "on"},
-                           {"INTACTKV_EXPOSE_METRICS", "off"}};
+                           {"INTACTKV_RUNTIME_PINS", "off"}};
   const auto config = Parse({"--model=m", "--port=0"}, env);
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->port, 0);
   EXPECT_EQ(config->kv, KvMode::kF32);
   EXPECT_FALSE(config->pin);
-  EXPECT_FALSE(config->expose_metrics);
+  EXPECT_FALSE(config->runtime_pins);
   EXPECT_EQ(config->max_running, 16);
 }
 
