@@ -149,6 +149,9 @@ struct EngineStats {
   int64_t full_precision_weight_bytes = 0;  // 0 while serving
   Histogram ttft_seconds, itl_seconds, queue_seconds, e2e_seconds, batch_rows;
   bool draining = false;
+  // Since the engine thread last came round its loop, which it does many times a second, idle or
+  // not: longer means that a step hangs. Zero without a thread.
+  absl::Duration last_step_age;
 };
 
 // Ownership recomputed from scratch, per class: free + owned + cached + pinned + fenced == total,

@@ -47,6 +47,7 @@ EngineCore::~EngineCore() { Stop(); }
 
 void EngineCore::Start() {
   CHECK(!loop_.joinable()) << "Start twice";
+  last_turn_unix_nanos_ = absl::ToUnixNanos(clock_.Now());
   loop_running_ = true;
   loop_ = std::thread([this] { Loop(); });
 }
@@ -234,6 +235,10 @@ EngineStats EngineCore::Stats() const {
   }
   stats.requests_accepted = num_accepted_;
   stats.requests_rejected = num_rejected_;
+  if (loop_running_) {
+    const absl::Time last_turn = absl::FromUnixNanos(last_turn_unix_nanos_);
+    stats.last_step_age = std::max(clock_.Now() - last_turn, absl::ZeroDuration());
+  }
   MutexLock lock(&door_);
   stats.draining = draining_;
   return stats;

@@ -148,6 +148,7 @@ class EngineCore : public Engine {
   std::atomic<int32_t> num_queued_{0};  // requests accepted and not yet admitted
   std::atomic<int32_t> vocab_size_;
   std::atomic<uint64_t> epoch_{0};
+  std::atomic<int64_t> last_turn_unix_nanos_{0};  // of the loop
   std::atomic<int64_t> num_rejected_{0}, num_accepted_{0};
   std::atomic<bool> loop_running_{false}, stop_loop_{false};
   mutable Mutex door_;  // orders pushes against draining and stopping

@@ -35,6 +35,7 @@ const char* ReasonName(FinishReason reason) {
 
 void EngineCore::Loop() {
   while (!stop_loop_) {
+    last_turn_unix_nanos_ = absl::ToUnixNanos(clock_.Now());
     if (!Step()) (void)commands_.WaitNonEmpty(kIdleWait);
   }
 }

@@ -131,6 +131,10 @@ void AddScheduler(Families& out, const EngineStats& stats) {
   out.Counter("clamped_values_total", "KV values clamped to the fp16 range.", stats.clamped_values);
   out.Counter("non_finite_requests_total", "Requests failed by a non-finite value.",
               stats.non_finite_requests);
+  out.Begin("engine_last_step_age_seconds",
+            "Since the engine last came round its loop; grows when a step hangs.",
+            MetricType::Gauge);
+  out.Value(absl::ToDoubleSeconds(stats.last_step_age));
   out.HistogramOf("time_to_first_token_seconds", "From arrival to the first token.",
                   stats.ttft_seconds);
   out.HistogramOf("inter_token_latency_seconds", "Between two tokens of a sequence.",

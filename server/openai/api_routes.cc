@@ -66,10 +66,32 @@ void HandleModel(const ServerContext& context, Exchange& exchange) {
   exchange.Respond(JsonResponse(ModelJson(parts->model)));
 }
 
+// No step takes this long: first no more requests, then, if it goes on, a restart.
+constexpr absl::Duration kNotReadyAfter = absl::Seconds(30);
+constexpr absl::Duration kNotLiveAfter = absl::Seconds(120);
+
+bool IsStalled(const ServerContext& context, absl::Duration limit) {
+  const ServingParts* parts = context.parts();
+  return parts != nullptr && parts->engine->Stats().last_step_age > limit;
+}
+
+void AnswerProbe(std::optional<RequestError> problem, Exchange& exchange) {
+  if (problem.has_value()) return exchange.Respond(ToResponse(*problem));
+  exchange.Respond(JsonResponse("{\"status\":\"ok\"}"));
+}
+
 // 200 when requests are taken, else 503 with the reason in OpenAI's error shape.
 void HandleReady(const ServerContext& context, Exchange& exchange) {
-  if (const auto not_ready = context.NotReady()) return exchange.Respond(ToResponse(*not_ready));
-  exchange.Respond(JsonResponse("{\"status\":\"ok\"}"));
+  std::optional<RequestError> problem = context.NotReady();
+  if (!problem.has_value() && IsStalled(context, kNotReadyAfter)) problem = StalledError();
+  AnswerProbe(std::move(problem), exchange);
+}
+
+// 200 unless only a restart can help.
+void HandleLive(const ServerContext& context, Exchange& exchange) {
+  std::optional<RequestError> problem;
+  if (IsStalled(context, kNotLiveAfter)) problem = StalledError();
+  AnswerProbe(std::move(problem), exchange);
 }
 
 std::string AuditJson(const AuditReport& report) {
@@ -156,9 +178,7 @@ void AddApiRoutes(Router& router, const ServerContext& context, const ApiOptions
 }
 
 void AddAdminRoutes(Router& router, const ServerContext& context, const ApiOptions& options) {
-  router.Add("GET", "/livez", [](const std::shared_ptr<Exchange>& exchange) {
-    exchange->Respond(JsonResponse("{\"status\":\"ok\"}"));
-  });
+  router.Add("GET", "/livez", With(context, HandleLive));
   router.Add("GET", "/readyz", With(context, HandleReady));
   router.Add("GET", "/admin/kv/audit", With(context, HandleAudit));
   AddShared(router, context, options);

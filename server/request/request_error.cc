@@ -89,6 +89,11 @@ RequestError LoadingError() {
   return RetryLater(ServerSide(503, "loading", "The model is still loading. Try again shortly."));
 }
 
+RequestError StalledError() {
+  return RetryLater(
+      ServerSide(503, "engine_stalled", "The engine makes no progress. Try another server."));
+}
+
 RequestError DrainingError() {
   return RetryLater(
       ServerSide(503, "draining", "The server is shutting down. Try another one, or again later."));

@@ -55,6 +55,8 @@ RequestError ContextLengthExceeded(std::string_view param, int64_t prompt_tokens
 RequestError PromptTooManyBytes(std::string_view param, int64_t bytes, int64_t context);
 // 429 queue_full, with Retry-After.
 RequestError QueueFullError();
+// 503 engine_stalled: a step hangs.
+RequestError StalledError();
 // 503 loading | draining, both with Retry-After.
 RequestError LoadingError();
 RequestError DrainingError();

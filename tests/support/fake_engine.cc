@@ -58,6 +58,11 @@ void FakeEngine::SetSubmitStatus(absl::Status status) {
   submit_status_ = std::move(status);
 }
 
+void FakeEngine::SetStepAge(absl::Duration age) {
+  MutexLock lock(&mutex_);
+  stats_.last_step_age = age;
+}
+
 void FakeEngine::SetFailure(absl::Status status, int num_tokens) {
   MutexLock lock(&mutex_);
   failure_ = std::move(status);

@@ -35,6 +35,9 @@ class FakeEngine : public Engine {
   // What usage reports.
   void SetCached(int32_t cached_tokens, int32_t pinned_tokens);
 
+  // What Stats reports.
+  void SetStepAge(absl::Duration age);
+
   // At most this many more steps are made until the next call; negative: no bound.
   void AllowSteps(int64_t steps);
 
