@@ -120,7 +120,7 @@ absl::Status Server::ListenHttp(std::unique_ptr<HttpServer>& server, uint16_t po
   HttpServerOptions options;
   options.host = is_admin ? config_.admin_host : config_.host;
   options.port = port;
-  options.io_threads = is_admin ? 1 : 2;
+  options.io_threads = 2;
   options.max_connections =
       is_admin ? kAdminConnections : ApiConnectionsFor(descriptors_, options.max_connections);
   if (!is_admin) {

@@ -1,5 +1,6 @@
 #include "server/openai/api_routes.h"
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -116,10 +117,19 @@ std::string AuditJson(const AuditReport& report) {
   return json;
 }
 
-void HandleAudit(const ServerContext& context, Exchange& exchange) {
+// One at a time: it waits for the engine's step to end, and so holds a thread that probes need.
+void HandleAudit(const ServerContext& context, std::atomic<bool>& busy, Exchange& exchange) {
   const ServingParts* parts = context.parts();
   if (parts == nullptr) return exchange.Respond(ToResponse(LoadingError()));
+  if (busy.exchange(true)) {
+    return exchange.Respond(ErrorResponse({.status = 503,
+                                           .type = "server_error",
+                                           .code = "audit_running",
+                                           .message = "Another audit is running.",
+                                           .retry_after_seconds = 1}));
+  }
   const absl::StatusOr<AuditReport> report = parts->engine->Audit();
+  busy.store(false);
   if (!report.ok()) return exchange.Respond(ToResponse(ErrorFromStatus(report.status())));
   exchange.Respond(JsonResponse(AuditJson(*report)));
 }
@@ -180,7 +190,10 @@ void AddApiRoutes(Router& router, const ServerContext& context, const ApiOptions
 void AddAdminRoutes(Router& router, const ServerContext& context, const ApiOptions& options) {
   router.Add("GET", "/livez", With(context, HandleLive));
   router.Add("GET", "/readyz", With(context, HandleReady));
-  router.Add("GET", "/admin/kv/audit", With(context, HandleAudit));
+  router.Add(
+      "GET", "/admin/kv/audit",
+      [&context, busy = std::make_shared<std::atomic<bool>>(false)](
+          const std::shared_ptr<Exchange>& exchange) { HandleAudit(context, *busy, *exchange); });
   AddShared(router, context, options);
   AddMetrics(router, options);
 }

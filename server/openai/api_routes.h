@@ -24,7 +24,9 @@ struct ApiOptions {
 // must outlive the server.
 void AddApiRoutes(Router& router, const ServerContext& context, const ApiOptions& options);
 
-// GET /livez, /readyz, /health, /version, /metrics, /admin/kv/audit.
+// GET /livez, /readyz, /health, /version, /metrics, /admin/kv/audit. An audit holds one of the
+// listener's threads until the engine's step ends, a second one is refused: two threads keep the
+// probes answering.
 void AddAdminRoutes(Router& router, const ServerContext& context, const ApiOptions& options);
 
 }  // namespace intactkv
