@@ -103,9 +103,25 @@ void Connection::OnExchangeDropped() {
 }
 
 void Connection::CompleteAnswer() {
-  phase_ = Phase::kFlush;
   DetachExchange(/*aborted=*/false);
+  BeginFlush();
+}
+
+// From here on nothing holds the rest back but its reader, who must keep a minimum rate: without
+// progress for a while it is dropped in any case, but a byte now and then is progress.
+void Connection::BeginFlush() {
+  phase_ = Phase::kFlush;
+  const auto bytes = static_cast<double>(out_.size() + sending_.size() - sent_);
+  const HttpServerOptions& options = host_.options();
+  SetDeadline(options.send_stall + absl::Seconds(bytes / options.min_send_bytes_per_second));
   Flush();
+}
+
+void Connection::DropReader() {
+  // Nothing of the answer stays in the kernel.
+  boost::system::error_code ignored;
+  socket_.set_option(tcp::socket::linger(true, 0), ignored);
+  Close();
 }
 
 void Connection::Flush() {
@@ -120,10 +136,7 @@ void Connection::Flush() {
   send_timer_.expires_after(absl::ToChronoNanoseconds(host_.options().send_stall));
   send_timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
     if (error || self->send_timer_.expiry() > std::chrono::steady_clock::now()) return;
-    // No progress: the reader is gone or will never come. Nothing of it stays in the kernel.
-    boost::system::error_code ignored;
-    self->socket_.set_option(tcp::socket::linger(true, 0), ignored);
-    self->Close();
+    self->DropReader();
   });
   socket_.async_write_some(
       asio::buffer(sending_.data() + sent_, sending_.size() - sent_),

@@ -79,6 +79,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void EndStream();
   void OnExchangeDropped();
   void CompleteAnswer();
+  void BeginFlush();
+  void DropReader();
   void Flush();
   void OnSent(bool ok, size_t bytes);
   void AnswerFlushed();

@@ -204,8 +204,7 @@ void Connection::FailWith(const HttpError& error) {
                       .close = true},
                      response.headers);
   out_ += response.body;
-  phase_ = Phase::kFlush;
-  Flush();
+  BeginFlush();
 }
 
 void Connection::SetDeadline(absl::Duration from_now) {
@@ -226,6 +225,8 @@ void Connection::OnDeadline() {
       return Fail(408, "The request head took too long.");
     case Phase::kBody:
       return CheckBodyPace();
+    case Phase::kFlush:
+      return DropReader();
     case Phase::kLinger:
       return Close();
     default:

@@ -31,6 +31,7 @@ struct HttpServerOptions {
   double min_bytes_per_second = 1024;
   absl::Duration keep_alive_idle = absl::Seconds(75);
   absl::Duration send_stall = absl::Seconds(30);   // without progress while data waits
+  double min_send_bytes_per_second = 1024;         // of a complete answer, after send_stall
   absl::Duration close_linger = absl::Seconds(2);  // reading on after an error, so that it arrives
   absl::Duration accept_backoff = absl::Milliseconds(100);  // when descriptors run out
 };
