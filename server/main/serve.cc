@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
@@ -39,6 +40,10 @@ namespace {
 
 // Probes, a scraper, an operator: no more than these may hold descriptors.
 constexpr size_t kAdminConnections = 64;
+// What a reader gets at the end, however late it is: for a whole answer, or for the news that there
+// will be none.
+constexpr absl::Duration kLeastReadTime = absl::Seconds(5);
+constexpr absl::Duration kHurriedReadTime = absl::Seconds(1);
 // So that one long prompt does not hold up the short ones.
 constexpr int kEncodeThreads = 2;
 
@@ -57,6 +62,11 @@ sigset_t StopSignals() {
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   return set;
+}
+
+bool CameWithin50Ms(const sigset_t& signals) {
+  const timespec wait{0, 50'000'000};
+  return sigtimedwait(&signals, nullptr, &wait) > 0;
 }
 
 // Few arenas, and large blocks straight from the kernel: what is freed goes back, so that resident
@@ -88,6 +98,9 @@ class Server {
   absl::Status ListenGrpc();
   std::vector<ListenerStats> Listeners() const;
   absl::Status Load();
+  bool DrainEngine(const sigset_t& signals, absl::Time deadline);
+  size_t NumUnread() const;
+  void AwaitReaders(const sigset_t& signals, absl::Time deadline);
   void Drain(const sigset_t& signals);
   void CloseWires(absl::Time deadline);
 
@@ -194,8 +207,9 @@ absl::Status Server::Load() {
   return absl::OkStatus();
 }
 
-// New generations get 503; running ones finish until the drain's deadline or the second signal.
-void Server::Drain(const sigset_t& signals) {
+// New generations get 503; running ones finish until `deadline` or the second signal. True: that
+// came.
+bool Server::DrainEngine(const sigset_t& signals, absl::Time deadline) {
   Print("draining: running requests finish within " + absl::FormatDuration(config_.drain_timeout) +
         "; a second signal ends them now");
   context_.BeginDrain();
@@ -204,17 +218,45 @@ void Server::Drain(const sigset_t& signals) {
 #endif
   Notification drained;
   std::thread drain([&] {
-    stack_->engine().Drain(MonotonicNow() + config_.drain_timeout);
+    stack_->engine().Drain(deadline);
     drained.Notify();
   });
+  bool hurried = false;
   while (!drained.HasBeenNotified()) {
-    const timespec wait{0, 50'000'000};
-    if (sigtimedwait(&signals, nullptr, &wait) > 0) {
-      Print("second signal: ending what still runs");
-      stack_->engine().Drain(MonotonicNow());
-    }
+    if (!CameWithin50Ms(signals)) continue;
+    Print("second signal: ending what still runs");
+    hurried = true;
+    stack_->engine().Drain(MonotonicNow());
   }
   drain.join();
+  return hurried;
+}
+
+size_t Server::NumUnread() const {
+  size_t count = api_->num_connections();
+#ifdef INTACTKV_WITH_GRPC
+  count += static_cast<size_t>(grpc_->num_calls());
+#endif
+  return count;
+}
+
+// Answers are generated faster than they are read: their readers get what is left of the drain's
+// time, on both wires alike.
+void Server::AwaitReaders(const sigset_t& signals, absl::Time deadline) {
+  api_->BeginStop();
+  while (NumUnread() > 0 && MonotonicNow() < deadline) {
+    if (!CameWithin50Ms(signals)) continue;
+    Print("second signal: ending what is still read");
+    return;
+  }
+}
+
+void Server::Drain(const sigset_t& signals) {
+  const absl::Time deadline = MonotonicNow() + config_.drain_timeout;
+  const bool hurried = DrainEngine(signals, deadline);
+  const absl::Time now = MonotonicNow();
+  AwaitReaders(signals,
+               hurried ? now + kHurriedReadTime : std::max(deadline, now + kLeastReadTime));
 }
 
 void Server::CloseWires(absl::Time deadline) {
@@ -234,8 +276,7 @@ absl::Status Server::Run() {
   std::atomic<bool> loading{true}, stop_requested{false};
   std::thread early([&] {
     while (loading.load()) {
-      const timespec wait{0, 50'000'000};
-      if (sigtimedwait(&signals, nullptr, &wait) <= 0) continue;
+      if (!CameWithin50Ms(signals)) continue;
       if (!loading.load()) {
         stop_requested.store(true);  // it came just as loading ended: a stop like any other
         return;
@@ -253,7 +294,7 @@ absl::Status Server::Run() {
   int signal = 0;
   if (!stop_requested.load()) sigwait(&signals, &signal);
   Drain(signals);
-  CloseWires(absl::Now() + absl::Seconds(5));
+  CloseWires(absl::Now() + kHurriedReadTime);
   stack_->engine().Stop();
   Print("stopped");
   return absl::OkStatus();
