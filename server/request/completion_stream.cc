@@ -7,6 +7,7 @@
 #include "absl/base/thread_annotations.h"
 #include "engine/base/check.h"
 #include "engine/base/mutex.h"
+#include "engine/base/status_macros.h"
 
 namespace intactkv {
 
@@ -106,11 +107,11 @@ void CompletionStream::Choice::TakeInto(int max_tokens, ChoiceDelta& delta) {
 
 namespace {
 
-// What the engine refuses as invalid is a prompt that this server can never hold.
-RequestError EngineError(const absl::Status& status, const std::string& prompt_param) {
-  RequestError error = ErrorFromStatus(status);
-  if (absl::IsInvalidArgument(status)) error.param = prompt_param;
-  return error;
+// What the engine refuses as invalid is a request that its pages can never hold.
+RequestError EngineError(const absl::Status& status, const std::string& prompt_param,
+                         const std::string& max_tokens_param) {
+  if (!absl::IsInvalidArgument(status)) return ErrorFromStatus(status);
+  return NeverFitsThePool(prompt_param, max_tokens_param, ToStd(status.message()));
 }
 
 }  // namespace
@@ -124,6 +125,7 @@ RequestOr<std::shared_ptr<CompletionStream>> CompletionStream::Start(
     Parts parts, const ValidatedRequest& request, GenerationRequest generation) {
   std::shared_ptr<CompletionStream> stream(new CompletionStream(std::move(parts)));
   stream->prompt_param_ = request->prompt_param;
+  stream->max_tokens_param_ = request->max_tokens_param;
   stream->min_tokens_ = request->min_tokens;
   stream->open_choices_ = generation.n;
   stream->choices_.reserve(static_cast<size_t>(generation.n));
@@ -134,7 +136,9 @@ RequestOr<std::shared_ptr<CompletionStream>> CompletionStream::Start(
   absl::StatusOr<RequestHandle> handle = stream->parts_.engine->Submit(
       std::move(generation),
       std::make_unique<Sink>(stream->inbox_, stream->parts_.post, stream->weak_from_this()));
-  if (!handle.ok()) return EngineError(handle.status(), request->prompt_param);
+  if (!handle.ok()) {
+    return EngineError(handle.status(), request->prompt_param, request->max_tokens_param);
+  }
   stream->handle_ = std::move(*handle);
   return stream;
 }
@@ -223,8 +227,9 @@ void CompletionStream::OnFinish(FinishInfo info) {
   if (open_choices_ > 0 || !stopped_by_us_) {
     // kCancelled without our wish: the server's own drain ran out of time.
     end.error = info.status.ok() ? ErrorFromStatus(absl::InternalError("unfinished"))
-                : absl::IsCancelled(info.status) ? DrainingError()
-                                                 : EngineError(info.status, prompt_param_);
+                : absl::IsCancelled(info.status)
+                    ? DrainingError()
+                    : EngineError(info.status, prompt_param_, max_tokens_param_);
   }
   end.info = std::move(info);
   end_ = std::move(end);

@@ -77,7 +77,7 @@ class CompletionStream : public std::enable_shared_from_this<CompletionStream> {
   void OnFinish(FinishInfo info);
 
   Parts parts_;
-  std::string prompt_param_;
+  std::string prompt_param_, max_tokens_param_;
   int64_t min_tokens_ = 0;
   std::shared_ptr<Inbox> inbox_;
   std::vector<Choice> choices_;

@@ -78,6 +78,14 @@ RequestError PromptTooManyBytes(std::string_view param, int64_t bytes, int64_t c
                         std::to_string(bytes) + " bytes has so few. Shorten the prompt.");
 }
 
+RequestError NeverFitsThePool(std::string_view prompt_param, std::string_view max_tokens_param,
+                              std::string_view detail) {
+  return BadRequest("context_length_exceeded", prompt_param,
+                    "This server's memory can never hold the request: " + std::string(detail) +
+                        ". Shorten " + Quoted(prompt_param) + " or give a lower " +
+                        Quoted(max_tokens_param) + ".");
+}
+
 RequestError QueueFullError() {
   RequestError error =
       ServerSide(429, "queue_full", "Too many requests are waiting. Try again after Retry-After.");

@@ -53,6 +53,9 @@ RequestError ContextLengthExceeded(std::string_view param, int64_t prompt_tokens
                                    int64_t max_tokens, int64_t context);
 // The same, for a text that is too long to be worth counting its tokens.
 RequestError PromptTooManyBytes(std::string_view param, int64_t bytes, int64_t context);
+// The same, when it is the KV pool that is too small; `detail`: the numbers, in the engine's words.
+RequestError NeverFitsThePool(std::string_view prompt_param, std::string_view max_tokens_param,
+                              std::string_view detail);
 // 429 queue_full, with Retry-After.
 RequestError QueueFullError();
 // 503 engine_stalled: a step hangs.

@@ -92,7 +92,9 @@ TEST(PoolLimitTest, ARequestThatCanNeverFitIsRefusedByName) {
     for (const auto& [prompt, answer] : {std::pair<size_t, size_t>{120, 1}, {60, 60}}) {
       const RawAnswer refused = post(ids(prompt, answer));
       EXPECT_EQ(refused.status, 400);
-      EXPECT_THAT(refused.body, HasSubstr("\"param\":\"prompt\",\"code\":\"invalid_value\""));
+      EXPECT_THAT(refused.body,
+                  HasSubstr("\"param\":\"prompt\",\"code\":\"context_length_exceeded\""));
+      EXPECT_THAT(refused.body, HasSubstr("Shorten 'prompt' or give a lower 'max_tokens'."));
     }
     server.ExpectUnharmed(&client);
   }
