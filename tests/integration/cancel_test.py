@@ -6,6 +6,8 @@ import clients
 import harness
 
 MESSAGES = [{"role": "user", "content": "Count upwards from one, in words."}]
+# A cancel is in force from the next step on; until it is heard of, a packet and an I/O thread are on their way.
+STEPS_UNTIL_HEARD = 75  # half a second at the best of speeds
 ENDLESS = {"temperature": 0.0, "max_tokens": 1500, "ignore_eos": True}  # some ten seconds at the best of speeds
 
 
@@ -20,11 +22,16 @@ class CancelTest(unittest.TestCase):
         """Runs `leave` (which starts, reads a little and goes) and checks that what it held is back."""
         before = self.server.wait_idle()
         steps = self.server.counter("intactkv_steps_total")
+        tokens = self.server.counter("intactkv_generation_tokens_total")
         cancelled = self.cancelled()
         leave()
+        steps_at_leave = self.server.counter("intactkv_steps_total")
+        self.assertLess(steps_at_leave - steps, ENDLESS["max_tokens"])  # it was running when its client left
         after = self.server.wait_idle()
-        # Alone, each step is one token: had nobody cancelled, there would be as many steps as tokens.
-        self.assertLess(self.server.counter("intactkv_steps_total") - steps, ENDLESS["max_tokens"])
+        steps_at_end = self.server.counter("intactkv_steps_total")
+        self.assertLess(steps_at_end - steps_at_leave, STEPS_UNTIL_HEARD)
+        # Alone, each step is at most one token, so nothing was generated after the last step either.
+        self.assertLessEqual(self.server.counter("intactkv_generation_tokens_total") - tokens, steps_at_end - steps)
         self.assertEqual(self.cancelled() - cancelled, 1)
         for name, pages in after["pages"].items():
             self.assertEqual(pages["total"], before["pages"][name]["total"])
