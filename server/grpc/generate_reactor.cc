@@ -43,7 +43,7 @@ GenerateReactor::GenerateReactor(const GenerateSettings& settings, PostFn post,
     : settings_(settings),
       post_(std::move(post)),
       call_(call),
-      deadline_(std::min(DeadlineOf(*call), absl::Now() + settings.request_timeout)) {
+      deadline_(std::min(DeadlineOf(*call), MonotonicNow() + settings.request_timeout)) {
   ++*settings_.num_calls;
 }
 
