@@ -176,12 +176,16 @@ absl::StatusOr<std::unique_ptr<TextCodec>> MakeTextCodec(TokenizerData data,
   };
   std::optional<ChatTemplate> chat_template;
   if (!data.chat_template.empty()) {
-    ASSIGN_OR_RETURN(
-        chat_template,
+    absl::StatusOr<ChatTemplate> compiled =
         ChatTemplate::Compile(data.chat_template, {.bos_token = name_of(data.bos_id),
                                                    .eos_token = name_of(data.eos_id),
                                                    .now_unix_seconds = options.now_unix_seconds,
-                                                   .limits = options.template_limits}));
+                                                   .limits = options.template_limits});
+    if (!compiled.ok()) {
+      const std::string message(ToStd(compiled.status().message()));
+      return absl::Status(compiled.status().code(), ToAbsl("tokenizer.chat_template: " + message));
+    }
+    chat_template = *std::move(compiled);
   }
   SpecialTokens specials(data);
   std::vector<TokenId> end_ids = EndIds(data, specials);

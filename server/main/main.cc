@@ -33,8 +33,13 @@ constexpr char kUsage[] =
     "bench takes the flags of serve and: --prompt-tokens N (512), --decode-tokens N (128), "
     "--repeats N (5)\n";
 
+// One line, whatever words of a file it repeats: a terminal takes no commands from them.
 int Fail(const absl::Status& status) {
-  std::fprintf(stderr, "intactkv: %s\n", std::string(ToStd(status.message())).c_str());
+  std::string line(ToStd(status.message()));
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  std::fprintf(stderr, "intactkv: %s\n", line.c_str());
   return 1;
 }
 

@@ -78,6 +78,18 @@ absl::Status NameTheFlag(const absl::Status& status) {
   return ResourceExhausted("--max-model-len: " + std::string(ToStd(status.message())));
 }
 
+absl::StatusOr<std::unique_ptr<TextCodec>> MakeCodec(const GgufFile& file) {
+  ASSIGN_OR_RETURN(TokenizerData text, ReadTokenizerData(file));
+  return MakeTextCodec(std::move(text), {.now_unix_seconds = absl::ToUnixSeconds(absl::Now())});
+}
+
+// Those who check the text know its keys, but not which file they came from.
+absl::Status NameFile(const std::string& path, const absl::Status& status) {
+  const std::string_view message = ToStd(status.message());
+  if (message.starts_with(path)) return status;
+  return {status.code(), ToAbsl(path + ": " + std::string(message))};
+}
+
 PagePlan PlanOf(const KvPool* pool) {
   if (pool == nullptr) return {};
   return {pool->num_pages(), static_cast<int64_t>(pool->layout().page_bytes)};
@@ -148,9 +160,9 @@ absl::Status ServingStack::LoadFile(const ServerConfig& config, const StackHooks
   ASSIGN_OR_RETURN(GgufFile file, GgufFile::Open(config.model_path));
   file_ = std::make_unique<GgufFile>(std::move(file));
   ASSIGN_OR_RETURN(model_, ReadModelConfig(*file_));
-  ASSIGN_OR_RETURN(TokenizerData text, ReadTokenizerData(*file_));
-  ASSIGN_OR_RETURN(codec_, MakeTextCodec(std::move(text),
-                                         {.now_unix_seconds = absl::ToUnixSeconds(absl::Now())}));
+  absl::StatusOr<std::unique_ptr<TextCodec>> codec = MakeCodec(*file_);
+  if (!codec.ok()) return NameFile(config.model_path, codec.status());
+  codec_ = *std::move(codec);
   if (codec_->vocab_size() > model_.vocab) {
     return InvalidArgument(
         config.model_path + ": tokenizer.ggml.tokens has " + std::to_string(codec_->vocab_size()) +
