@@ -13,19 +13,19 @@ namespace {
 namespace json = boost::json;
 
 // Refuses to give more than a fixed total; what is given back does not count as free again.
+// Boost.JSON gives some blocks back with another alignment than it took them with, so all are
+// aligned alike.
 class BoundedResource final : public json::memory_resource {
  public:
   explicit BoundedResource(size_t bytes) : left_(bytes) {}
 
  private:
   void* do_allocate(std::size_t bytes, std::size_t align) override {
-    if (bytes > left_) throw std::bad_alloc();
+    if (bytes > left_ || align > __STDCPP_DEFAULT_NEW_ALIGNMENT__) throw std::bad_alloc();
     left_ -= bytes;
-    return ::operator new(bytes, std::align_val_t(align));
+    return ::operator new(bytes);
   }
-  void do_deallocate(void* p, std::size_t, std::size_t align) override {
-    ::operator delete(p, std::align_val_t(align));
-  }
+  void do_deallocate(void* p, std::size_t, std::size_t) override { ::operator delete(p); }
   bool do_is_equal(const json::memory_resource& other) const noexcept override {
     return this == &other;
   }
