@@ -1,5 +1,6 @@
 // Every limit of a request's fields on both its edges over REST, and the limits that only the
-// engine can see: a full queue, and a request that no pool of this size will ever hold.
+// engine can see: a full queue, a request's time, and a request that no pool of this size will ever
+// hold.
 #include "tests/unit/server/wire/field_limits.h"
 
 #include <gmock/gmock.h>
@@ -7,7 +8,11 @@
 #include <poll.h>
 
 #include <memory>
+#include <string>
+#include <utility>
 
+#include "absl/time/time.h"
+#include "server/openai/api_routes.h"
 #include "tests/unit/server/wire/wire_server.h"
 
 namespace intactkv::test {
@@ -68,6 +73,32 @@ TEST(QueueLimitTest, AFullQueueRefusesTheNextAndLosesNobody) {
   running.ExpectUnharmed();
   for (const auto& client : clients) server.ExpectCanary(client->Read());
   server.ExpectUnharmed();
+}
+
+// The routes again, on a listener whose requests are late when they arrive.
+TEST(TimeLimitTest, ARequestThatTakesTooLongIsEnded) {
+  WireServer server;
+  ApiOptions options;
+  options.request_timeout = absl::ZeroDuration();
+  options.log_requests = false;
+  Router router;
+  AddApiRoutes(router, server.context(), options);
+  HttpServer listener(HttpServerOptions{}, std::move(router));
+  ASSERT_TRUE(listener.Start().ok());
+  for (const char* stream : {"false", "true"}) {
+    WireServer::Bystander bystander(server);
+    RawHttpClient client(listener.port());
+    std::string body = WireServer::CanaryBody();
+    body.insert(body.size() - 1, std::string(",\"stream\":") + stream);
+    client.Send(PostRequest("/v1/completions", body));
+    bystander.ExpectUnharmed();
+    const RawAnswer refused = client.Read();
+    EXPECT_EQ(refused.status, 504);
+    EXPECT_EQ(refused.Header("x-should-retry"), "false");
+    EXPECT_THAT(refused.body, HasSubstr("\"type\":\"server_error\""));
+    EXPECT_THAT(refused.body, HasSubstr("\"code\":\"deadline_exceeded\""));
+    server.ExpectUnharmed();
+  }
 }
 
 // 3 pages: the canary fits, 97 tokens do not. Only the engine knows, so the refusal comes from

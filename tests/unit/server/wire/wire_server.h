@@ -41,6 +41,7 @@ class WireServer {
   const Router& admin_router() const { return admin_router_; }
   int64_t stored_page_bytes() const { return stack_->plan().stored.page_bytes; }
   EngineCore& engine() { return stack_->engine(); }
+  const ServerContext& context() const { return context_; }
   StepGate& gate() { return *gate_; }
 
   // A fixed greedy completion over more than one page. `body`: what to send, byte for byte.
