@@ -6,8 +6,9 @@
 namespace intactkv::test {
 namespace {
 
-constexpr std::byte kLargestCode{0x0f};  // fits 4 bits
-constexpr std::byte kHalfNanByte{0x7e};  // 0x7e7e is an fp16 NaN
+constexpr std::byte kLargestCode{0x0f};     // fits 4 bits
+constexpr std::byte kHalfNumberByte{0x2e};  // 0x2e2e is 0.097 in fp16
+constexpr std::byte kHalfNanByte{0x7e};     // 0x7e7e is a NaN
 
 size_t CodeBytes(SideFormat format, int head_dim) {
   const bool integer = format == SideFormat::kI8 || format == SideFormat::kI4;
@@ -30,20 +31,20 @@ void PoisonPage(KvPool& pool, int32_t slot) {
       const size_t end = page.size() + CanonicalSideBytes(format, is_v ? KvSide::kV : KvSide::kK,
                                                           layout.shape.head_dim);
       page.resize(page.size() + CodeBytes(format, layout.shape.head_dim), kLargestCode);
-      page.resize(end, kHalfNanByte);
+      page.resize(end, is_v ? kHalfNanByte : kHalfNumberByte);
     }
   }
   pool.ImportPage(slot, page);
 }
 
-void PoisonTail(KvPool& pool, int32_t slot, int32_t first_token, float value) {
+void PoisonTail(KvPool& pool, int32_t slot, int32_t first_token, const Poison& poison) {
   F32Page page(pool, slot);
   const KvShape& shape = page.shape();
   for (int layer = 0; layer < shape.num_layers; ++layer) {
     for (int i = 0; i < 2 * shape.num_kv_heads; ++i) {
       for (int token = first_token; token < kPageTokens; ++token) {
         for (int dim = 0; dim < shape.head_dim; ++dim) {
-          page.At(layer, i / 2, i % 2, token, dim) = value;
+          page.At(layer, i / 2, i % 2, token, dim) = i % 2 == 1 ? poison.v : poison.k;
         }
       }
     }

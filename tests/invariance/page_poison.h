@@ -10,12 +10,18 @@
 
 namespace intactkv::test {
 
-// The whole page: NaN in float formats, largest codes with NaN scales in integer ones.
+// NaN in V shows wherever it is read, be its weight 0. NaN in K would not: attention takes a
+// segment whose scores are all NaN for an empty one.
+struct Poison {
+  float k = 2.0f;
+  float v = std::numeric_limits<float>::quiet_NaN();
+};
+
+// The whole page, in any format of stored or hot pages.
 void PoisonPage(KvPool& pool, int32_t slot);
 
 // Tokens first_token..31 of a page in F32, in every layer and head.
-void PoisonTail(KvPool& pool, int32_t slot, int32_t first_token,
-                float value = std::numeric_limits<float>::quiet_NaN());
+void PoisonTail(KvPool& pool, int32_t slot, int32_t first_token, const Poison& poison = {});
 
 // One page in F32, canonical: [layer][KV head][K, V][token][dim].
 class F32Page {

@@ -10,6 +10,7 @@
 #include "engine/model/model_config.h"
 #include "kernels/api/page_layout.h"
 #include "kernels/cpu/cpu_backend.h"
+#include "tests/invariance/build_once_executor.h"
 #include "tests/invariance/page_poison.h"
 #include "tests/support/tiny_model.h"
 
@@ -45,7 +46,6 @@ const ModelFile& File() {
 // Goes through the steps of a prefix build and writes nothing.
 class BlankExecutor : public Executor {
  public:
-  explicit BlankExecutor(int vocab_size) : vocab_size_(vocab_size) {}
   absl::StatusOr<StepResult> Execute(const StepPlan& plan) override {
     CHECK(plan.samples.empty()) << "no prefix build";
     StepResult result;
@@ -53,11 +53,8 @@ class BlankExecutor : public Executor {
     return result;
   }
   int64_t weight_bytes() const override { return 0; }
-  int vocab_size() const override { return vocab_size_; }
+  int vocab_size() const override { return 0; }
   std::string PageChecksum(const std::vector<PageEntry>&) const override { return ""; }
-
- private:
-  const int vocab_size_;
 };
 
 }  // namespace
@@ -79,7 +76,9 @@ class TinyServer::Sink : public TokenSink {
 };
 
 TinyServer::TinyServer(const ServerSpec& spec)
-    : spec_(spec), backend_(MakeCpuBackend(spec.isa, spec.num_threads).value()) {
+    : spec_(spec),
+      build_chunk_(spec.build_chunk > 0 ? spec.build_chunk : kContext),
+      backend_(MakeCpuBackend(spec.isa, spec.num_threads).value()) {
   const ModelConfig& config = File().config;
   shape_ = MakeModelShape(config);
   const PageLayout layout = MakePageLayout(
@@ -103,7 +102,7 @@ TinyServer::TinyServer(const ServerSpec& spec)
   options.num_pinned_blocks = spec.num_pinned_blocks;
   options.num_stored_blocks = spec.num_stored_blocks;
   options.prefix_cache = spec.prefix_cache;
-  options.prefix_chunk_tokens = spec.build_chunk;
+  options.prefix_chunk_tokens = build_chunk_;
   options.log_requests = false;
   options.recompute_prefix_for_test = spec.recompute_prefix;
   EngineCoreParts parts;
@@ -140,15 +139,19 @@ ExecutorOptions TinyServer::ServingOptions() const {
           .max_logits_rows = spec_.all_rows ? spec_.chunk : spec_.max_running};
 }
 
-absl::StatusOr<std::unique_ptr<Executor>> TinyServer::MakePrefixExecutor() {
-  const bool before_ready = answers_.empty();
-  if (spec_.recompute_prefix && before_ready) return std::make_unique<BlankExecutor>(shape_.vocab);
-  return MakeExecutor(WeightFormat::kF32, {.activations = ActivationFormat::kF32,
-                                           .kv = {nullptr, pinned_.get(), build_hot_.get()},
-                                           .max_rows = spec_.build_chunk,
-                                           .max_sequences = 1,
-                                           .max_context = kContext,
-                                           .max_logits_rows = 1});
+std::unique_ptr<Executor> TinyServer::MakePrefixExecutor() {
+  const auto compute = [this]() -> std::unique_ptr<Executor> {
+    return MakeExecutor(WeightFormat::kF32, {.activations = ActivationFormat::kF32,
+                                             .kv = {nullptr, pinned_.get(), build_hot_.get()},
+                                             .max_rows = build_chunk_,
+                                             .max_sequences = 1,
+                                             .max_context = kContext,
+                                             .max_logits_rows = 1});
+  };
+  const bool is_ready = !answers_.empty();
+  if (spec_.recompute_prefix && !is_ready) return std::make_unique<BlankExecutor>();
+  if (spec_.recompute_prefix || spec_.build_chunk > 0) return compute();
+  return std::make_unique<BuildOnceExecutor>(spec_.isa, *pinned_, compute);
 }
 
 PrefixInfo TinyServer::Pin(const std::vector<TokenId>& tokens) {

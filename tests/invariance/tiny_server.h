@@ -26,8 +26,9 @@ struct ServerSpec {
   int32_t num_pinned_blocks = 48;
   int32_t num_stored_blocks = 48;
   int32_t max_running = 8;
-  int32_t chunk = 1'200;        // tokens in a step, over all sequences
-  int32_t build_chunk = 1'200;  // the same while a prefix is built
+  int32_t chunk = 1'200;  // tokens in a step, over all sequences
+  // The same while a prefix is built. 0: whole, and once per process (BuildOnceExecutor).
+  int32_t build_chunk = 0;
   bool prefix_cache = false;
   // EngineCoreOptions::recompute_prefix_for_test. What Pin() makes is then only matched, never
   // read: nothing is computed for it, and its pages are poisoned.
@@ -81,10 +82,11 @@ class TinyServer {
   std::unique_ptr<TransformerExecutor> MakeExecutor(WeightFormat weights,
                                                     const ExecutorOptions& options);
   ExecutorOptions ServingOptions() const;
-  absl::StatusOr<std::unique_ptr<Executor>> MakePrefixExecutor();
+  std::unique_ptr<Executor> MakePrefixExecutor();
   bool IsRunning(const SequenceLog& sequence, size_t request) const;
 
   const ServerSpec spec_;
+  const int32_t build_chunk_;
   ManualClock clock_;
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<KvPool> pinned_, stored_, hot_, build_hot_;

@@ -28,8 +28,7 @@ struct Case {
   int32_t max_new_tokens = 0;
 
   std::vector<TokenId> Prompt() const;
-  // Rows read more than one attention item (16 pages) of pinned pages; of stored pages.
-  bool has_long_prefix() const { return prefix_length > 512; }
+  // Rows read more than one attention item (16 pages) of stored pages.
   bool is_long() const { return num_private > 544; }
   friend auto operator<=>(const Case&, const Case&) = default;
 };
