@@ -84,6 +84,29 @@ TEST_P(LoadInvarianceTest, AfterACacheHit) {
   EXPECT_GT(num_decoded_blocks, 0);
 }
 
+// The same private tokens behind another pin, or behind none, have other keys and values.
+TEST_P(LoadInvarianceTest, AfterPagesOfTheSameTokensBehindAnotherPin) {
+  ServerSpec spec = Spec();
+  const auto cold = Serve(spec);
+  spec.prefix_cache = true;
+  const auto warm = Serve(spec);
+  PinPrefixes(*cold, Cases());
+  PinPrefixes(*warm, Cases());
+  const std::vector<TokenId> tail(40, TokenId(201));  // begins no prefix
+  const auto run = [&](std::vector<TokenId> prompt, int32_t c) {
+    prompt.insert(prompt.end(), tail.begin(), tail.end());
+    const Transcript first = warm->Run(prompt, 2);
+    EXPECT_EQ(first.info.usage.cached_tokens, c) << "a hit on pages behind another pin";
+    const Transcript second = warm->Run(prompt, 2);
+    EXPECT_EQ(second.info.usage.cached_tokens, c + kPageTokens);
+    const Transcript want = cold->Run(prompt, 2);
+    EXPECT_TRUE(SameAnswer(first, want)) << c;
+    EXPECT_TRUE(SameAnswer(second, want)) << c;
+  };
+  run({}, 0);
+  for (const int32_t length : kPrefixLengths) run(Prefix(length), length);
+}
+
 TEST_P(LoadInvarianceTest, AfterPreemption) {
   constexpr int32_t kOlderPrompt = 30, kOlderNew = 40;
   const std::vector<TokenId> older_prompt = PromptAfter(Prefix(64), 0, kOlderPrompt);
