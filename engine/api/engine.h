@@ -146,6 +146,8 @@ struct EngineStats {
   int64_t step_failures = 0;  // steps that ended every request in them; the log has the cause
   int32_t running = 0, waiting = 0;
   std::array<PageCounts, 3> pages{};
+  std::array<int32_t, 3>
+      unaccounted_pages{};  // by the last audit: at rest, or at most 1,024 steps old
   int64_t full_precision_weight_bytes = 0;  // 0 while serving
   Histogram ttft_seconds, itl_seconds, queue_seconds, e2e_seconds, batch_rows;
   bool draining = false;
@@ -160,6 +162,9 @@ struct AuditReport {
   std::array<PageCounts, 3> pages{};
   std::array<int32_t, 3> unaccounted{};
   std::vector<std::string> problems;  // empty when all is well
+  // From the ledger: events since start by name, and the last records, oldest first.
+  std::vector<std::pair<std::string, int64_t>> ledger_totals;
+  std::vector<std::string> recent;
 };
 
 class Engine {

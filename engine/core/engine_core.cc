@@ -15,6 +15,7 @@ namespace {
 
 // Pins, audits and the like that may wait at once, beside max_queue submissions.
 constexpr size_t kControlSlots = 64;
+constexpr size_t kLedgerRecords = 4'096;
 
 int64_t BlockBytes(const EngineCoreOptions& options, PageClass cls) {
   return options.block_bytes[static_cast<size_t>(cls)];
@@ -28,11 +29,14 @@ EngineCore::EngineCore(const EngineCoreOptions& options, EngineCoreParts parts)
       cache_nonce_(parts.rng()),
       commands_(static_cast<size_t>(options.max_queue) + kControlSlots),
       vocab_size_(parts.executor->vocab_size()),
-      pins_(options, std::move(parts.full_precision)),
+      ledger_(kLedgerRecords),
+      pins_(options, std::move(parts.full_precision), &ledger_),
       stored_pool_(PageClass::kStored, options.num_stored_blocks,
                    BlockBytes(options, PageClass::kStored)),
       hot_pool_(PageClass::kHot, options.max_running, BlockBytes(options, PageClass::kHot)),
-      manager_({.prefix_cache = options.prefix_cache}, stored_pool_, hot_pool_),
+      manager_(
+          {.prefix_cache = options.prefix_cache, .name_bytes = options.prefix_name_bytes_for_test},
+          stored_pool_, hot_pool_),
       scheduler_({.max_running = options.max_running,
                   .max_tokens_per_step = options.max_tokens_per_step,
                   .share_prefill = options.prefix_cache},
@@ -40,6 +44,8 @@ EngineCore::EngineCore(const EngineCoreOptions& options, EngineCoreParts parts)
       executor_(std::move(parts.executor)),
       stats_(MakeEmptyStats()) {
   CHECK_GE(options_.max_queue, 1);
+  stored_pool_.SetLedger(&ledger_);
+  hot_pool_.SetLedger(&ledger_);
   PublishStats();
 }
 
@@ -200,6 +206,11 @@ absl::Status EngineCore::Unpin(PrefixId id) {
   return RunAndWait<absl::Status>([&] { return pins_.Unpin(id); });
 }
 
+void EngineCore::UnpinAsync(PrefixId id, std::function<void(absl::Status)> done) {
+  const absl::Status pushed = PushControl([this, id, done] { done(pins_.Unpin(id)); });
+  if (!pushed.ok()) done(pushed);
+}
+
 std::vector<PrefixInfo> EngineCore::ListPrefixes() const {
   MutexLock lock(&stats_mutex_);
   return published_prefixes_;
@@ -246,7 +257,7 @@ EngineStats EngineCore::Stats() const {
 
 absl::StatusOr<AuditReport> EngineCore::Audit() {
   return RunAndWait<absl::StatusOr<AuditReport>>(
-      [this]() -> absl::StatusOr<AuditReport> { return AuditNow(); });
+      [this]() -> absl::StatusOr<AuditReport> { return AuditWithLedger(); });
 }
 
 void EngineCore::Drain(absl::Time deadline) {

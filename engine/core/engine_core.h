@@ -24,6 +24,7 @@
 #include "engine/core/pin_store.h"
 #include "engine/kvcache/block_pool.h"
 #include "engine/kvcache/kv_cache_manager.h"
+#include "engine/kvcache/kv_ledger.h"
 #include "engine/sched/scheduler.h"
 
 namespace intactkv {
@@ -67,6 +68,7 @@ class EngineCore : public Engine {
   // `done` is called on the engine thread, exactly once; must not call back into the Engine.
   // Errors of the queue itself (kResourceExhausted, kUnavailable) come as `done` on this thread.
   void PinAsync(PinRequest request, std::function<void(absl::StatusOr<PrefixInfo>)> done);
+  void UnpinAsync(PrefixId id, std::function<void(absl::Status)> done);
   // Besides ReplaceModel's errors: kInvalidArgument pins (nothing has changed); kFailedPrecondition
   // a replacement is already under way. If a pin cannot be built, the new model serves without it
   // and the error is returned.
@@ -81,6 +83,9 @@ class EngineCore : public Engine {
   // Ownership recomputed from scratch. Engine thread only, between two steps.
   AuditReport AuditNow() const;
   const SchedulerCounters& scheduler_counters() const { return scheduler_.counters(); }
+  // For audits and tests. Engine thread only, between two steps or inside Execute().
+  const Scheduler& scheduler() const { return scheduler_; }
+  const KvLedger& ledger() const { return ledger_; }
 
  private:
   struct SubmitCommand {
@@ -129,7 +134,12 @@ class EngineCore : public Engine {
                  FinishReason reason) const;
   void CheckDrained();
   void PublishStats();
+
+  // engine_audit.cc: engine thread
   std::array<PageCounts, kNumPageClasses> CountPages() const;
+  void CheckLedger(AuditReport& report) const;
+  AuditReport AuditAndNote();     // for the gauge, and a log line if there is a problem
+  AuditReport AuditWithLedger();  // the same with totals and the last records
 
   // engine_replace.cc: engine thread
   absl::StatusOr<PrefixInfo> PinNow(const PinRequest& request);
@@ -162,7 +172,8 @@ class EngineCore : public Engine {
   std::optional<uint64_t> published_version_ ABSL_GUARDED_BY(stats_mutex_);  // of the prefixes
   std::thread loop_;
 
-  // Engine thread only. Pools come before what holds their blocks.
+  // Engine thread only. Pools come before what holds their blocks, the ledger before the pools.
+  KvLedger ledger_;
   PinStore pins_;
   BlockPool stored_pool_;
   BlockPool hot_pool_;

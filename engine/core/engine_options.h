@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -32,6 +33,8 @@ struct EngineCoreOptions {
   // Tests only: each request that matches c tokens of a pin builds a private pin of these c tokens
   // with its own full-precision executor and reads that. Needs spare pinned blocks.
   bool recompute_prefix_for_test = false;
+  // Tests only: so many bytes of a block's hash name it in the prefix cache, so that names collide.
+  size_t prefix_name_bytes_for_test = 32;
 };
 
 // Makes an Executor with the full-precision weights of the model that is served at the time of the

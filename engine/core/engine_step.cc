@@ -13,6 +13,7 @@
 namespace intactkv {
 namespace {
 
+constexpr int64_t kStepsPerAudit = 1'024;                      // while busy; at rest always
 constexpr absl::Duration kIdleWait = absl::Milliseconds(200);  // a push ends the wait at once
 
 const char* ReasonName(FinishReason reason) {
@@ -46,7 +47,10 @@ bool EngineCore::Step() {
   worked |= DropExpired();
   worked |= AdvanceReplacement();
   worked |= RunStep();
-  if (worked) PublishStats();
+  if (worked) {
+    if (!scheduler_.has_work() || step_ % kStepsPerAudit == 0) AuditAndNote();
+    PublishStats();
+  }
   CheckDrained();
   return worked || scheduler_.has_work();
 }
@@ -127,7 +131,8 @@ void EngineCore::DropAll(const absl::Status& status) {
 }
 
 bool EngineCore::RunStep() {
-  const StepPlan plan = scheduler_.Schedule(++step_);
+  ledger_.SetStep(++step_);
+  const StepPlan plan = scheduler_.Schedule(step_);
   NoteAdmissions();
   if (plan.empty()) {
     if (!scheduler_.has_work() || replacement_) return false;
@@ -267,20 +272,6 @@ void EngineCore::CheckDrained() {
   for (const auto& done : waiters) done();
 }
 
-std::array<PageCounts, kNumPageClasses> EngineCore::CountPages() const {
-  const auto count = [](const BlockPool& pool, int32_t cached, int32_t pinned) {
-    PageCounts counts;
-    counts.total = pool.num_blocks();
-    counts.free = pool.num_free();
-    counts.cached = cached;
-    counts.pinned = pinned;
-    counts.owned = counts.total - counts.free - cached - pinned;
-    return counts;
-  };
-  return {count(pins_.pool(), 0, pins_.num_pinned_blocks()),
-          count(stored_pool_, manager_.num_cached(), 0), count(hot_pool_, 0, 0)};
-}
-
 void EngineCore::PublishStats() {
   const SchedulerCounters& counters = scheduler_.counters();
   stats_.computed_tokens = counters.computed_tokens;
@@ -298,42 +289,6 @@ void EngineCore::PublishStats() {
   if (published_version_ == pins_.version()) return;  // most steps
   published_version_ = pins_.version();
   published_prefixes_ = pins_.List();
-}
-
-AuditReport EngineCore::AuditNow() const {
-  OwnershipAudit pinned(pins_.pool());
-  OwnershipAudit stored(stored_pool_);
-  OwnershipAudit hot(hot_pool_);
-  pins_.ClaimBlocks(pinned);
-  scheduler_.ClaimBlocks({pinned, stored, hot});
-  if (const PrefixCache* cache = manager_.prefix_cache()) {
-    for (const BlockId id : cache->Blocks()) stored.Claim(BlockOwner::kCache, id);
-  }
-  const OwnershipAudit* audits[] = {&pinned, &stored, &hot};
-  const char* const names[] = {"pinned", "stored", "hot"};
-  AuditReport report;
-  for (size_t i = 0; i < kNumPageClasses; ++i) {
-    const BlockCensus census = audits[i]->Finish();
-    report.pages[i] = {.total = census.total,
-                       .free = census.free,
-                       .owned = census.owned,
-                       .cached = census.cached,
-                       .pinned = census.pinned};
-    report.unaccounted[i] = census.unaccounted;
-    for (const std::string& problem : census.problems) {
-      report.problems.push_back(std::string(names[i]) + " " + problem);
-    }
-  }
-  const std::array<PageCounts, kNumPageClasses> counted = CountPages();
-  for (size_t i = 0; i < kNumPageClasses; ++i) {
-    const PageCounts& a = report.pages[i];
-    const PageCounts& b = counted[i];
-    if (a.free == b.free && a.owned == b.owned && a.cached == b.cached && a.pinned == b.pinned) {
-      continue;
-    }
-    report.problems.push_back(std::string(names[i]) + " counts differ from the running counts");
-  }
-  return report;
 }
 
 }  // namespace intactkv

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "engine/base/check.h"
 #include "engine/base/page_entry.h"
 #include "engine/base/status_macros.h"
 #include "engine/core/check_tokens.h"
@@ -9,11 +10,13 @@
 
 namespace intactkv {
 
-PinStore::PinStore(const EngineCoreOptions& options, FullPrecisionFactory factory)
+PinStore::PinStore(const EngineCoreOptions& options, FullPrecisionFactory factory, KvLedger* ledger)
     : options_(options),
       factory_(std::move(factory)),
       pool_(PageClass::kPinned, options.num_pinned_blocks,
-            options.block_bytes[static_cast<size_t>(PageClass::kPinned)]) {}
+            options.block_bytes[static_cast<size_t>(PageClass::kPinned)]) {
+  pool_.SetLedger(ledger);
+}
 
 absl::Status PinStore::Validate(const PinRequest& request, int vocab_size) const {
   if (request.tokens.empty()) return InvalidArgument("a prefix needs at least one token");
@@ -38,20 +41,33 @@ absl::StatusOr<PrefixInfo> PinStore::Pin(const PinRequest& request, const Execut
   prefix.blocks = std::move(blocks);
   prefix.checksum = serving.PageChecksum(entries);
   PrefixInfo info = InfoOf(prefix);
+  pool_.Record({.event = LedgerEvent::kPin, .count = info.num_blocks, .subject = prefix.id.value});
   index_.Add(std::move(prefix));
   ++version_;
   return info;
 }
 
 absl::Status PinStore::Unpin(PrefixId id) {
-  if (!index_.Remove(id)) return NotFound("there is no pinned prefix " + std::to_string(id.value));
+  const auto it = index_.prefixes().find(id);
+  if (it == index_.prefixes().end()) {
+    return NotFound("there is no pinned prefix " + std::to_string(id.value));
+  }
+  RecordUnpin(it->second);
+  CHECK(index_.Remove(id));
   ++version_;
   return absl::OkStatus();
 }
 
 void PinStore::Clear() {
+  for (const auto& [id, prefix] : index_.prefixes()) RecordUnpin(prefix);
   index_.Clear();
   ++version_;
+}
+
+void PinStore::RecordUnpin(const PinnedPrefix& prefix) const {
+  pool_.Record({.event = LedgerEvent::kUnpin,
+                .count = static_cast<int32_t>(prefix.blocks.size()),
+                .subject = prefix.id.value});
 }
 
 absl::StatusOr<BlockTable> PinStore::Build(const std::vector<TokenId>& tokens) {

@@ -20,7 +20,8 @@ namespace intactkv {
 // thread only.
 class PinStore {
  public:
-  PinStore(const EngineCoreOptions& options, FullPrecisionFactory factory);
+  // `ledger` must outlive the store.
+  PinStore(const EngineCoreOptions& options, FullPrecisionFactory factory, KvLedger* ledger);
 
   // kInvalidArgument: no tokens, an id outside [0, vocab_size), or longer than the context allows.
   absl::Status Validate(const PinRequest& request, int vocab_size) const;
@@ -48,6 +49,7 @@ class PinStore {
  private:
   absl::StatusOr<BlockTable> Build(const std::vector<TokenId>& tokens);
   PrefixInfo InfoOf(const PinnedPrefix& prefix) const;
+  void RecordUnpin(const PinnedPrefix& prefix) const;
 
   const EngineCoreOptions options_;
   const FullPrecisionFactory factory_;

@@ -37,6 +37,7 @@ std::optional<BlockRef> BlockPool::TryAllocate() {
   --num_free_;
   CHECK_EQ(ref_counts_[Index(id)], 0) << "block " << id.value << " was on the free list";
   ref_counts_[Index(id)] = 1;
+  Record({.event = LedgerEvent::kAllocate, .block = id.value, .count = 1});
   return BlockRef(this, id);
 }
 
@@ -50,13 +51,19 @@ bool BlockPool::TryExtend(BlockTable& table, int n) {
 void BlockPool::AddRef(BlockId id) {
   int32_t& count = ref_counts_[Index(id)];
   CHECK_GT(count, 0) << "block " << id.value << " is free";
-  if (++count == 2 && listener_ != nullptr) listener_->OnShared(id);
+  ++count;
+  Record({.event = LedgerEvent::kShare, .block = id.value, .count = count});
+  if (count == 2 && listener_ != nullptr) listener_->OnShared(id);
 }
 
 void BlockPool::Release(BlockId id) {
   int32_t& count = ref_counts_[Index(id)];
   CHECK_GT(count, 0) << "block " << id.value << " was released twice";
-  if (--count == 1 && listener_ != nullptr) listener_->OnSoleOwner(id);
+  --count;
+  Record({.event = count > 0 ? LedgerEvent::kRelease : LedgerEvent::kFree,
+          .block = id.value,
+          .count = count});
+  if (count == 1 && listener_ != nullptr) listener_->OnSoleOwner(id);
   if (count > 0) return;
   const size_t tail = (free_head_ + static_cast<size_t>(num_free_)) % free_ring_.size();
   free_ring_[tail] = id;

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "engine/base/page_entry.h"
 #include "engine/kvcache/block_ref.h"
+#include "engine/kvcache/kv_ledger.h"
 
 namespace intactkv {
 
@@ -46,6 +47,15 @@ class BlockPool {
 
   // At most one; nullptr removes it. `listener` must outlive its registration.
   void SetListener(BlockOwnerListener* listener) { listener_ = listener; }
+  // Whoever does something to blocks of this pool records it here. nullptr (the default): nobody
+  // keeps records. `ledger` must outlive the pool.
+  void SetLedger(KvLedger* ledger) { ledger_ = ledger; }
+  // Adds a record about this pool. O(1).
+  void Record(LedgerRecord record) const {
+    if (ledger_ == nullptr) return;
+    record.page_class = page_class_;
+    ledger_->Add(record);
+  }
 
   // OK if each block is either referenced or on the free list exactly once; else kInternal, the
   // block named. O(num_blocks): tests call it after every operation, audits between two steps.
@@ -64,6 +74,7 @@ class BlockPool {
   size_t free_head_ = 0;
   int num_free_ = 0;
   BlockOwnerListener* listener_ = nullptr;
+  KvLedger* ledger_ = nullptr;
 };
 
 }  // namespace intactkv

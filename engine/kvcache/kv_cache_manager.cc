@@ -10,7 +10,7 @@ namespace intactkv {
 
 KvCacheManager::KvCacheManager(const Options& options, BlockPool& stored, BlockPool& hot)
     : stored_(stored), hot_(hot) {
-  if (options.prefix_cache) cache_.emplace(stored_);
+  if (options.prefix_cache) cache_.emplace(stored_, options.name_bytes);
 }
 
 void KvCacheManager::SetStep(int64_t step) {
@@ -47,6 +47,11 @@ std::optional<int32_t> KvCacheManager::TryAdmit(SequenceKv& kv, const Admission&
     ReleaseTailFirst(hits);
     return std::nullopt;
   }
+  stored_.Record({.event = LedgerEvent::kAdmit, .count = num_hits, .subject = kv.owner.value});
+  for (const BlockRef& hit : hits) {
+    stored_.Record(
+        {.event = LedgerEvent::kHit, .block = hit.id().value, .subject = kv.owner.value});
+  }
   kv.stored = std::move(hits);
   kv.hot = hot_.TryAllocate();
   kv.num_published = num_hits;
@@ -77,7 +82,8 @@ void KvCacheManager::Publish(SequenceKv& kv, std::span<const TokenId> private_to
     cache_->Publish({.parent = i == 0 ? kv.anchor : kv.hashes[i - 1],
                      .hash = kv.hashes[i],
                      .depth = static_cast<int32_t>(i),
-                     .tokens = private_tokens.subspan(i * kPageTokens, kPageTokens)},
+                     .tokens = private_tokens.subspan(i * kPageTokens, kPageTokens),
+                     .sequence = kv.owner},
                     kv.stored[i]);
   }
   kv.num_published = num_full;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "engine/base/ids.h"
@@ -15,11 +16,12 @@
 
 namespace intactkv {
 
-// The KV of one sequence. `pinned` and `anchor` are set once, when the request enters the engine;
-// the rest belongs to KvCacheManager.
+// The KV of one sequence. `pinned`, `anchor` and `owner` are set when the request enters the
+// engine; the rest belongs to KvCacheManager.
 struct SequenceKv {
   PinnedMatch pinned;
   BlockHash anchor{};
+  SequenceId owner{0};  // for the ledger
 
   BlockTable stored;              // private blocks; only the first ones are opened, see `reserved`
   std::optional<BlockRef> hot;    // held from admission to release
@@ -34,6 +36,7 @@ class KvCacheManager {
  public:
   struct Options {
     bool prefix_cache = true;
+    size_t name_bytes = std::tuple_size_v<BlockHash>;  // see PrefixCache
   };
   // The pools must outlive the manager and every SequenceKv. A prefix build passes the pinned pool
   // as `stored`.

@@ -5,8 +5,10 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "engine/base/ids.h"
@@ -22,7 +24,9 @@ namespace intactkv {
 // listener; the pool must outlive it. Engine thread only.
 class PrefixCache : public BlockOwnerListener {
  public:
-  explicit PrefixCache(BlockPool& pool);
+  // Only the first `name_bytes` bytes of a hash name a block in the index: all 32 but in tests that
+  // want names to collide. A hit is proven by parent and tokens, whatever the name.
+  explicit PrefixCache(BlockPool& pool, size_t name_bytes = std::tuple_size_v<BlockHash>);
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
   ~PrefixCache() override;
@@ -41,6 +45,7 @@ class PrefixCache : public BlockOwnerListener {
     BlockHash hash;
     int32_t depth = 0;                // index of the block in its chain
     std::span<const TokenId> tokens;  // [kPageTokens]
+    SequenceId sequence{0};           // whose block it is, for the ledger
   };
   // Offers a full block whose step is over and whose values are finite. If the name is taken, the
   // older block stays and nothing happens. O(log size).
@@ -55,6 +60,10 @@ class PrefixCache : public BlockOwnerListener {
   int num_entries() const { return static_cast<int>(entries_.size()); }
   int num_evictable() const { return static_cast<int>(evictable_.size()); }
   int64_t num_evicted() const { return num_evicted_; }  // by EvictOne, ever
+  // Lookups that found the name and other contents behind it, ever.
+  int64_t num_name_conflicts() const { return num_name_conflicts_; }
+  // What EvictOne() would evict.
+  std::optional<BlockId> next_victim() const;
   // Ids of all cached blocks in no particular meaning but a fixed order, for audits.
   std::vector<BlockId> Blocks() const;
 
@@ -75,15 +84,18 @@ class PrefixCache : public BlockOwnerListener {
     EvictionKey key;
   };
   using Entries = std::map<BlockHash, Entry>;
+  BlockHash NameOf(const BlockHash& hash) const;
   Entries::iterator& EntryOf(BlockId id) { return by_block_[static_cast<size_t>(id.value)]; }
 
   BlockPool& pool_;
-  Entries entries_;
+  const size_t name_bytes_;
+  Entries entries_;                                     // by name
   std::vector<Entries::iterator> by_block_;             // [num_blocks]; end() = not cached
   std::map<EvictionKey, Entries::iterator> evictable_;  // entries whose only owner is the cache
   int64_t step_ = 0;
   uint64_t next_serial_ = 0;
   int64_t num_evicted_ = 0;
+  int64_t num_name_conflicts_ = 0;
 };
 
 }  // namespace intactkv

@@ -1,6 +1,6 @@
 // The seam between scheduling and computing: one step in, one step's tokens out. Plain arrays, no
 // page pointers. Implemented by TransformerExecutor (engine/exec: model + Backend) and HashExecutor
-// (tests/sim).
+// (tests/support).
 #pragma once
 
 #include <cstdint>

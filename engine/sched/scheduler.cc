@@ -70,6 +70,7 @@ absl::Status Scheduler::Add(NewRequest new_request) {
   }
   for (Sequence& sequence : owned.sequences) {
     sequence.id = SequenceId(next_sequence_id_++);
+    sequence.kv.owner = sequence.id;
     waiting_.emplace(sequence.id, &sequence);
   }
   if (owned.request.deadline != absl::InfiniteFuture()) {
@@ -158,6 +159,9 @@ bool Scheduler::PreemptYoungestAfter(size_t index) {
     ++counters_.preemptions;
     ++victim.num_preemptions;
     ++victim.group->progress.num_preemptions;
+    manager_.stored_pool().Record({.event = LedgerEvent::kPreempt,
+                                   .count = static_cast<int32_t>(victim.kv.stored.size()),
+                                   .subject = victim.id.value});
     manager_.Release(victim.kv);
     victim.num_computed = victim.num_pinned();
     running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(i));
@@ -250,6 +254,7 @@ std::vector<RequestUpdate> Scheduler::UpdateFromOutput(const StepPlan& plan,
   CHECK_EQ(result.sequences.size(), in_flight_.size());
   CHECK_EQ(result.tokens.size(), plan.samples.size());
   counters_.computed_tokens += static_cast<int64_t>(plan.rows.size());
+  RecordPromotions(plan);
   const std::vector<Sequence*> in_flight = std::exchange(in_flight_, {});
   std::map<RequestId, RequestUpdate> updates;  // by age
   size_t next_token = 0;
@@ -268,6 +273,16 @@ std::vector<RequestUpdate> Scheduler::UpdateFromOutput(const StepPlan& plan,
     next_token += sampled ? 1 : 0;
   }
   return CloseUpdates(updates);
+}
+
+void Scheduler::RecordPromotions(const StepPlan& plan) const {
+  for (const PlanPromotion& promotion : plan.promotions) {
+    const PlanSequence& sequence = plan.sequences[static_cast<size_t>(promotion.sequence)];
+    const auto entry =
+        plan.stored_entries[static_cast<size_t>(sequence.stored_begin + promotion.block)];
+    manager_.stored_pool().Record(
+        {.event = LedgerEvent::kPromote, .block = entry.slot(), .subject = sequence.id.value});
+  }
 }
 
 void Scheduler::Advance(Sequence& sequence, int32_t num_rows, const SampledToken* token,

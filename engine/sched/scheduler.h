@@ -103,6 +103,9 @@ class Scheduler {
   absl::Status Rematch(RequestId id, const PinnedMatch& pinned, const BlockHash& anchor);
 
   const RequestGroup* Find(RequestId id) const;
+  // Everything that lives here, by age: for audits and tests, between two steps or inside
+  // Execute().
+  const std::map<RequestId, RequestGroup>& groups() const { return groups_; }
   std::optional<RequestId> Oldest() const;
   bool has_work() const { return !groups_.empty(); }
   int32_t num_running() const { return static_cast<int32_t>(running_.size()); }
@@ -132,6 +135,7 @@ class Scheduler {
   int32_t PendingBlocks() const;
   void Plan(Sequence& sequence, int32_t num_rows, StepPlan& plan);
   void ReleaseSequence(Sequence& sequence);
+  void RecordPromotions(const StepPlan& plan) const;
   TokenEvent AppendToken(Sequence& sequence, const SampledToken& token);
   void Advance(Sequence& sequence, int32_t num_rows, const SampledToken* token,
                RequestUpdate& update);

@@ -157,6 +157,12 @@ void AddPages(Families& out, const EngineStats& stats) {
       out.Value(count, {{"class", kClassNames[i]}, {"state", state}});
     }
   }
+  out.Begin("kv_pages_unaccounted",
+            "KV pages that the last audit found held by nobody; anything but 0 is a bug.",
+            MetricType::Gauge);
+  for (size_t i = 0; i < kClassNames.size(); ++i) {
+    out.Value(stats.unaccounted_pages[i], {{"class", kClassNames[i]}});
+  }
   out.Begin("kv_pool_pages", "KV pages of each class: the size of its pool.", MetricType::Gauge);
   for (size_t i = 0; i < kClassNames.size(); ++i) {
     out.Value(stats.pages[i].total, {{"class", kClassNames[i]}});

@@ -113,6 +113,16 @@ std::string AuditJson(const AuditReport& report) {
     if (i > 0) json += ',';
     AppendJsonString(json, report.problems[i]);
   }
+  json += "],\"ledger\":{";
+  for (size_t i = 0; i < report.ledger_totals.size(); ++i) {
+    const auto& [name, total] = report.ledger_totals[i];
+    json += (i > 0 ? ",\"" : "\"") + name + "\":" + std::to_string(total);
+  }
+  json += "},\"recent\":[";
+  for (size_t i = 0; i < report.recent.size(); ++i) {
+    if (i > 0) json += ',';
+    AppendJsonString(json, report.recent[i]);
+  }
   json += "]}";
   return json;
 }

@@ -197,5 +197,24 @@ TEST_F(PrefixCacheTest, AgreesWithASimpleModelUnderRandomUse) {
   }
 }
 
+// With names of no byte at all every block has the same name.
+TEST(PrefixCacheNameTest, AHitIsProvenByItsContentsNotByItsName) {
+  BlockPool pool(PageClass::kStored, 4, 1);
+  PrefixCache cache(pool, /*name_bytes=*/0);
+  const Tokens one = MakeTokens(kPageTokens), other = MakeTokens(kPageTokens, 500);
+  BlockTable table;
+  ASSERT_TRUE(pool.TryExtend(table, 1));
+  cache.Publish({.parent = kAnchor, .hash = Chain(one)[0], .tokens = one}, table[0]);
+  ReleaseTailFirst(table);
+  EXPECT_EQ(cache.next_victim(), BlockId(0));
+  EXPECT_TRUE(cache.Lookup(kAnchor, Chain(other), other).empty()) << "other tokens";
+  const BlockHash elsewhere = HashAnchor({.model_identity = "n"});
+  EXPECT_TRUE(cache.Lookup(elsewhere, Chain(one, elsewhere), one).empty()) << "another parent";
+  EXPECT_EQ(cache.num_name_conflicts(), 2);
+  EXPECT_EQ(cache.Lookup(kAnchor, Chain(one), one).size(), 1u);
+  EXPECT_TRUE(cache.EvictOne());
+  EXPECT_EQ(cache.next_victim(), std::nullopt);
+}
+
 }  // namespace
 }  // namespace intactkv

@@ -83,6 +83,7 @@ EngineStats DistinctStats() {
   stats.pages[0] = {.total = 20, .free = 12, .owned = 1, .cached = 0, .pinned = 7};
   stats.pages[1] = {.total = 40, .free = 10, .owned = 20, .cached = 10, .pinned = 0};
   stats.pages[2] = {.total = 4, .free = 1, .owned = 3, .cached = 0, .pinned = 0};
+  stats.unaccounted_pages = {21, 22, 23};
   stats.full_precision_weight_bytes = 115;
   stats.ttft_seconds = MakeHistogram({0.5, 1}, {2, 3, 4}, 7.25);
   stats.itl_seconds = MakeHistogram({0.25}, {5, 6}, 8.5);
@@ -159,6 +160,9 @@ TEST(MetricsTest, PagesByClassAndState) {
   EXPECT_EQ(pages("stored", "owned"), 20);
   EXPECT_EQ(pages("stored", "cached"), 10);
   EXPECT_EQ(pages("hot", "owned"), 3);
+  EXPECT_EQ(page.Of("kv_pages_unaccounted", "class=\"pinned\""), 21);
+  EXPECT_EQ(page.Of("kv_pages_unaccounted", "class=\"stored\""), 22);
+  EXPECT_EQ(page.Of("kv_pages_unaccounted", "class=\"hot\""), 23);
   EXPECT_EQ(page.Of("kv_pool_pages", "class=\"stored\""), 40);
   EXPECT_EQ(page.Of("kv_cache_usage_ratio", "class=\"pinned\""), 0.4);
   EXPECT_EQ(page.Of("kv_cache_usage_ratio", "class=\"stored\""), 0.5)
