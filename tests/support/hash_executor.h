@@ -59,6 +59,7 @@ class HashExecutor : public Executor {
   std::string PageChecksum(const std::vector<PageEntry>& entries) const override;
 
   HashFaults& faults() { return faults_; }
+  HashPages& hot() { return hot_; }  // to poison slots that nobody holds
   int64_t num_rows() const { return num_rows_; }
   int max_batch() const { return max_batch_; }                  // most sequences in one step
   int64_t num_split_pages() const { return num_split_pages_; }  // chunks that ended inside a page
