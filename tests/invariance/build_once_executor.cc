@@ -33,18 +33,21 @@ absl::StatusOr<StepResult> BuildOnceExecutor::Execute(const StepPlan& plan) {
   CHECK(plan.sequences.size() == 1 && plan.samples.empty()) << "no prefix build";
   CHECK(plan.rows.front().position == 0 && plan.promotions.size() == plan.stored_entries.size())
       << "not a whole prefix";
-  const auto [it, is_new] = BuiltPages().try_emplace(KeyOf(isa_, plan));
-  if (is_new) {
+  const Key key = KeyOf(isa_, plan);
+  const auto built = BuiltPages().find(key);
+  if (built == BuiltPages().end()) {
     ASSIGN_OR_RETURN(const StepResult result, make_()->Execute(plan));
     CHECK(!result.sequences[0].non_finite);
+    Pages pages;
     for (const PageEntry entry : plan.stored_entries) {
-      std::vector<std::byte>& page = it->second.emplace_back(CanonicalPageBytes(pages_.layout()));
-      pages_.ExportPage(entry.slot(), page);
+      pages.emplace_back(CanonicalPageBytes(pages_.layout()));
+      pages_.ExportPage(entry.slot(), pages.back());
     }
+    BuiltPages().emplace(key, std::move(pages));
     return result;
   }
   for (size_t i = 0; i < plan.stored_entries.size(); ++i) {
-    pages_.ImportPage(plan.stored_entries[i].slot(), it->second[i]);
+    pages_.ImportPage(plan.stored_entries[i].slot(), built->second[i]);
   }
   StepResult result;
   result.sequences.resize(1);
