@@ -10,7 +10,8 @@ TEST(PinStoreTest, TheVersionChangesWithEachPinUnpinAndMatchAndWithNothingElse) 
   const EngineCoreOptions options = SmallOptions();
   const auto pages = std::make_shared<HashPages>(options.num_pinned_blocks);
   const HashExecutorOptions executor = HashExecutor::FullPrecision(pages, 0, 1'000);
-  PinStore store(options, [&] { return std::make_unique<HashExecutor>(executor); });
+  KvLedger ledger(64);
+  PinStore store(options, [&] { return std::make_unique<HashExecutor>(executor); }, &ledger);
   const HashExecutor serving({.pinned = pages, .stored = std::make_shared<HashPages>(1)});
   uint64_t last = store.version();
   const auto changed = [&] { return std::exchange(last, store.version()) != store.version(); };
