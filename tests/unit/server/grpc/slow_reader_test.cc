@@ -22,13 +22,13 @@ TEST_F(SlowReaderTest, AWriteThatNobodyTakesEndsTheCall) {
   GrpcServerOptions options;
   options.send_stall = absl::Milliseconds(100);
   Serve(options);
-  engine_.AllowSteps(4000);  // it cannot end by itself
+  engine_.AllowSteps(40000);  // it cannot end by itself
   grpc::ClientContext call;
   const auto reader = stub_->Generate(&call, Large());
   engine_.WaitForCancelled(1);  // nobody reads: only the limit can end it
   int64_t tokens = 0;
   for (v1::GenerateResponse response; reader->Read(&response);) tokens += response.logprobs_size();
-  EXPECT_LT(tokens, 4000);
+  EXPECT_LT(tokens, 40000);
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
 }
 
@@ -40,7 +40,7 @@ TEST_F(SlowReaderTest, AnAnswerCutShortIsNotOk) {
   engine_.AllowSteps(0);
   grpc::ClientContext call;
   v1::GenerateRequest request = Large();
-  request.set_max_tokens(4000);
+  request.set_max_tokens(40000);
   const auto reader = stub_->Generate(&call, request);
   engine_.WaitForSubmitted(1);
   posts_.Hold(true);  // until the engine's end is known nothing is written, so nothing can stall
@@ -52,7 +52,7 @@ TEST_F(SlowReaderTest, AnAnswerCutShortIsNotOk) {
   while (server_->num_calls() > 0) std::this_thread::yield();
   int64_t tokens = 0;
   for (v1::GenerateResponse response; reader->Read(&response);) tokens += response.logprobs_size();
-  EXPECT_LT(tokens, 4000);
+  EXPECT_LT(tokens, 40000);
   EXPECT_NE(reader->Finish().error_code(), grpc::StatusCode::OK);
 }
 
@@ -62,13 +62,13 @@ TEST_F(SlowReaderTest, AReaderWithinTheLimitGetsEverything) {
   Serve(options);
   grpc::ClientContext call;
   v1::GenerateRequest request = Large();
-  request.set_max_tokens(4000);
+  request.set_max_tokens(40000);
   const auto reader = stub_->Generate(&call, request);
   engine_.WaitForSubmitted(1);
   engine_.WaitForIdle();
   int64_t tokens = 0;
   for (v1::GenerateResponse response; reader->Read(&response);) tokens += response.logprobs_size();
-  EXPECT_EQ(tokens, 4000);
+  EXPECT_EQ(tokens, 40000);
   EXPECT_TRUE(reader->Finish().ok());
 }
 
