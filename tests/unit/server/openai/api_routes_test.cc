@@ -148,7 +148,7 @@ TEST_F(ApiRoutesTest, AuditShowsEveryClass) {
             json::parse(R"({"pages":{"pinned":)" + none +
                         R"(,"stored":{"total":8,"free":5,"owned":2,"cached":1,"pinned":0,
                            "unaccounted":0},"hot":)" +
-                        none + R"(},"problems":[]})"));
+                        none + R"(},"problems":[],"ledger":{},"recent":[]})"));
 }
 
 }  // namespace
