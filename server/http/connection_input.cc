@@ -81,8 +81,11 @@ void Connection::OnReadable() {
 
 void Connection::OnPeerGone() {
   peer_finished_ = true;
-  // A complete answer is still delivered to a client that only closed its sending side.
+  // A client that only closed its sending side still gets a complete answer, and one that is made
+  // in a moment: whoever makes a long one asks to be told (SetOnAbort).
   if (phase_ == Phase::kFlush) return;
+  const auto exchange = exchange_.lock();
+  if (phase_ == Phase::kAnswer && exchange != nullptr && exchange->on_abort_ == nullptr) return;
   Close();
 }
 
