@@ -19,7 +19,8 @@ void OrderRules::Begin(const Scheduler& scheduler) {
   before_.clear();
   for (const auto& [id, group] : scheduler.groups()) {
     for (const Sequence& sequence : group.sequences) {
-      before_[sequence.id.value] = {.running = sequence.kv.hot.has_value(),
+      before_[sequence.id.value] = {.request_admitted = group.admitted,
+                                    .running = sequence.kv.hot.has_value(),
                                     .reserved = sequence.kv.reserved,
                                     .num_preemptions = sequence.num_preemptions};
     }
@@ -89,7 +90,7 @@ void OrderRules::CheckAdmissions(const std::vector<View>& views, bool paused) {
     any_preempted |= view.preempted();
     if (view.admitted()) {
       findings_.Require(!someone_waits, "admitted before an older one");
-      findings_.Require(!paused || view.sequence->group->admitted, "admitted while paused");
+      findings_.Require(!paused || view.before.request_admitted, "admitted while paused");
       const bool again = view.sequence->num_preemptions >= 2;
       findings_.Require(again == view.sequence->kv.reserved, "reserved: exactly after two");
       findings_.Require(!WaitsForFirst(*view.sequence), "a choice did not wait for choice 0");

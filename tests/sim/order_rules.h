@@ -27,7 +27,7 @@ class OrderRules {
 
  private:
   struct Before {
-    bool running = false, reserved = false;
+    bool request_admitted = false, running = false, reserved = false;
     int32_t num_preemptions = 0;
   };
   struct View {  // of one unfinished sequence, inside Execute()

@@ -104,6 +104,8 @@ void Simulation::OnReplaced(size_t command, absl::Status status) {
 void Simulation::ApplyReplacement(const ReplaceEvent& event, const absl::Status& status) {
   findings_.Require(replacing_, "a model exchange that nobody asked for");
   findings_.Require(!AnyAdmittedLives(), "exchanged under an admitted request");
+  const PrefixCache* cache = engine_->scheduler().manager().prefix_cache();
+  findings_.Require(cache == nullptr || cache->num_entries() == 0, "old blocks stay cached");
   replacing_ = false;
   served_ = {.epoch = served_.epoch + 1, .vocab_size = event.vocab_size};
   const auto failed = std::exchange(fired_build_, {}).size();
