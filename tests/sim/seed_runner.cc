@@ -162,11 +162,11 @@ Scenario Shrink(const Scenario& scenario) {
 
 RangeResult RunSeeds(const RangeOptions& options) {
   std::vector<SharedBlock> shared(static_cast<size_t>(options.jobs));
-  std::vector<pid_t> workers;
+  std::vector<pid_t> workers;  // silent: the report runs what failed once more, aloud
   for (int job = 0; job < options.jobs; ++job) {
     Shared& own = *shared[static_cast<size_t>(job)];
     workers.push_back(
-        Spawn(/*silent=*/false, [&options, job, &own] { RunWorker(options, job, own); }));
+        Spawn(/*silent=*/true, [&options, job, &own] { RunWorker(options, job, own); }));
   }
   RangeResult result;
   for (size_t job = 0; job < workers.size(); ++job) {
