@@ -57,6 +57,7 @@ class TinyServer {
   // Submit, RunUntilIdle, Answer.
   Transcript Run(const std::vector<TokenId>& prompt, int32_t max_new_tokens);
   Transcript Answer(size_t request) const;
+  bool IsFinished(size_t request) const { return answers_.at(request)->finished; }
 
   // Ruins everything that no later row may read: stored pages that no sequence holds or that are
   // not full yet, hot slots that no sequence holds, and the lanes of the others that are not
