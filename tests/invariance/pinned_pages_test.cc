@@ -89,7 +89,7 @@ TEST_P(PinnedPagesTest, HoldTheBytesOfTheFullPrecisionPathNotOfTheServingWeights
     SCOPED_TRACE(length);
     const std::vector<TokenId> prefix = Prefix(length);
     const std::vector<TokenId> prompt = PromptAfter(prefix, length, 34);
-    const size_t first = server->engine().Stats().requests_accepted;
+    const auto first = static_cast<size_t>(server->engine().Stats().requests_accepted);
     const Transcript before = server->Run(prompt, 2);
     const SequenceLog& log = server->Pages(first);
     const std::vector<F32Page> pinned = PinnedPages(*server, log);
@@ -180,7 +180,7 @@ TEST_P(PinnedPagesTest, OneElementOfPositionZeroInAnyLayerAndHeadChangesLogits) 
   PinPrefixes(*server, Cases());
   for (const int32_t length : kPrefixLengths) {
     const std::vector<TokenId> prompt = PromptAfter(Prefix(length), length, 34);
-    const size_t first = server->engine().Stats().requests_accepted;
+    const auto first = static_cast<size_t>(server->engine().Stats().requests_accepted);
     const Transcript before = server->Run(prompt, 2);
     const int32_t slot = server->Pages(first).pinned[0].slot();
     for (int layer = 0; layer < 2; ++layer) {

@@ -39,7 +39,7 @@ TEST_P(UnreadablePagesTest, TheRestOfAPartlyMatchedPin) {
   int num_tails = 0;
   for (const int32_t length : kPrefixLengths) {
     const std::vector<TokenId> prefix = Prefix(length);
-    const size_t whole = server->engine().Stats().requests_accepted;
+    const auto whole = static_cast<size_t>(server->engine().Stats().requests_accepted);
     server->Run(PromptAfter(prefix, length, 1), 1);
     const std::vector<PageEntry> pin = server->Pages(whole).pinned;
     for (const int32_t c : {1, 2, 31, 32, 33, 511, 512, 513}) {
