@@ -169,7 +169,7 @@ class RowMaker {
   void Depths() {
     const std::string good = Body();
     const std::string open = good.substr(0, good.size() - 1);
-    for (const size_t depth : {32, 33, 1'000, 100'000}) {
+    for (const size_t depth : {32u, 33u, 1'000u, 100'000u}) {
       const std::string name = std::to_string(depth + 1) + " levels of ";
       AddBody(Fault::kTooDeep, name + "arrays",
               open + ",\"x\":" + Repeat("[", depth) + Repeat("]", depth) + "}");
