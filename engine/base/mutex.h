@@ -1,7 +1,7 @@
 // Mutex, CondVar and Notification over the standard library's, with Abseil's lock annotations.
 //
 // Why not Abseil's own: ThreadSanitizer must see every lock, and the distributions build Abseil
-// without its hooks, so that each Mutex would look like a race.
+// without its hooks, so that each absl::Mutex would look like a race.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,6 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "engine/base/mutex.h"
 
 namespace intactkv {
 

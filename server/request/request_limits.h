@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/base/sampling.h"
+
 namespace intactkv {
 
 inline constexpr int32_t kMaxChoices = 8;
@@ -15,8 +17,8 @@ inline constexpr size_t kMaxStopTokenIds = 64;
 inline constexpr size_t kMaxStringBytes = size_t{2} << 20;  // one message, one prompt
 inline constexpr size_t kMaxSaltBytes = 256;
 inline constexpr double kMaxTemperature = 2.0;
-inline constexpr double kGreedyBelow = 0.01;  // a lower temperature is greedy
-inline constexpr int64_t kMaxTopLogprobs = 20;
+inline constexpr double kGreedyBelow = 0.01;              // a lower temperature is greedy
+inline constexpr int64_t kMaxTopLogprobs = kMaxLogprobs;  // as many as the engine gives
 inline constexpr float kLowestLogprob = -9999.0f;
 // What both wires show: JSON has no -infinity and no NaN, and no probability is above 1.
 constexpr float ShownLogprob(float logprob) {
