@@ -18,13 +18,11 @@ std::vector<PageEntry> Slice(const std::vector<PageEntry>& entries, int32_t begi
 }  // namespace
 
 RecordingExecutor::RecordingExecutor(std::unique_ptr<Executor> inner, bool all_rows, StepLog& log)
-    : inner_(std::move(inner)), all_rows_(all_rows), log_(log) {
-  CHECK(inner_ != nullptr);
-}
+    : ForwardingExecutor(std::move(inner)), all_rows_(all_rows), log_(log) {}
 
 absl::StatusOr<StepResult> RecordingExecutor::Execute(const StepPlan& plan) {
   const StepPlan asked = AskForAllRows(plan);
-  ASSIGN_OR_RETURN(StepResult result, inner_->Execute(asked));
+  ASSIGN_OR_RETURN(StepResult result, inner().Execute(asked));
   const auto vocab = static_cast<size_t>(vocab_size());
   CHECK_EQ(result.logits.size(), asked.samples.size() * vocab);
   log_.max_batch = std::max(log_.max_batch, static_cast<int32_t>(plan.sequences.size()));

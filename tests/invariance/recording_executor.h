@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "engine/base/ids.h"
 #include "engine/sched/executor.h"
+#include "tests/support/forwarding_executor.h"
 
 namespace intactkv::test {
 
@@ -36,22 +37,16 @@ struct StepLog {
 // With `all_rows` each row of a step is made to want logits; its neighbours, pages and tokens stay
 // as planned. Without, only the rows that the plan itself asks for are kept. Engine thread only;
 // `log` must outlive the executor.
-class RecordingExecutor : public Executor {
+class RecordingExecutor : public ForwardingExecutor {
  public:
   RecordingExecutor(std::unique_ptr<Executor> inner, bool all_rows, StepLog& log);
   absl::StatusOr<StepResult> Execute(const StepPlan& plan) override;
-  int64_t weight_bytes() const override { return inner_->weight_bytes(); }
-  int vocab_size() const override { return inner_->vocab_size(); }
-  std::string PageChecksum(const std::vector<PageEntry>& entries) const override {
-    return inner_->PageChecksum(entries);
-  }
 
  private:
   StepPlan AskForAllRows(const StepPlan& plan) const;
   void NoteSequence(const StepPlan& plan, const PlanSequence& sequence);
   void NoteRow(SequenceId id, int32_t position, std::vector<float> logits);
 
-  const std::unique_ptr<Executor> inner_;
   const bool all_rows_;
   StepLog& log_;
 };

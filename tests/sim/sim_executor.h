@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/sched/executor.h"
+#include "tests/support/forwarding_executor.h"
 #include "tests/support/hash_executor.h"
 
 namespace intactkv::sim {
@@ -19,12 +20,15 @@ class ExecuteObserver {
   virtual void AfterExecute(const StepPlan& plan, bool ok) = 0;
 };
 
-class SimExecutor : public Executor {
+class SimExecutor : public ForwardingExecutor {
  public:
   // `observer` must outlive the executor. Shared: who looks at the hash executor may do so after
   // the engine has dropped this one.
   SimExecutor(std::shared_ptr<HashExecutor> executor, ExecuteObserver& observer, bool builds)
-      : executor_(std::move(executor)), observer_(observer), builds_(builds) {}
+      : ForwardingExecutor(executor),
+        executor_(std::move(executor)),
+        observer_(observer),
+        builds_(builds) {}
 
   absl::StatusOr<StepResult> Execute(const StepPlan& plan) override {
     if (builds_) {
@@ -35,11 +39,6 @@ class SimExecutor : public Executor {
     absl::StatusOr<StepResult> result = executor_->Execute(plan);
     observer_.AfterExecute(plan, result.ok());
     return result;
-  }
-  int64_t weight_bytes() const override { return executor_->weight_bytes(); }
-  int vocab_size() const override { return executor_->vocab_size(); }
-  std::string PageChecksum(const std::vector<PageEntry>& entries) const override {
-    return executor_->PageChecksum(entries);
   }
 
  private:

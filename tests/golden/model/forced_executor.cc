@@ -46,8 +46,7 @@ bool ForcedTokens::Has(uint64_t key) const {
 
 ForcedExecutor::ForcedExecutor(std::unique_ptr<Executor> inner,
                                std::shared_ptr<ForcedTokens> forced)
-    : inner_(std::move(inner)), forced_(std::move(forced)) {
-  CHECK(inner_ != nullptr);
+    : ForwardingExecutor(std::move(inner)), forced_(std::move(forced)) {
   CHECK(forced_ != nullptr);
 }
 
@@ -56,10 +55,10 @@ absl::StatusOr<StepResult> ForcedExecutor::Execute(const StepPlan& plan) {
   for (const SampleRow& sample : plan.samples) {
     any_forced = any_forced || forced_->Has(sample.params.seed);
   }
-  if (!any_forced) return inner_->Execute(plan);
+  if (!any_forced) return inner().Execute(plan);
   StepPlan with_logits = plan;
   with_logits.return_logits = true;
-  ASSIGN_OR_RETURN(StepResult result, inner_->Execute(with_logits));
+  ASSIGN_OR_RETURN(StepResult result, inner().Execute(with_logits));
   const size_t vocab = static_cast<size_t>(vocab_size());
   if (result.tokens.size() != plan.samples.size() ||
       result.logits.size() != plan.samples.size() * vocab) {

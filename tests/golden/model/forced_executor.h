@@ -13,6 +13,7 @@
 #include "engine/base/ids.h"
 #include "engine/base/mutex.h"
 #include "engine/sched/executor.h"
+#include "tests/support/forwarding_executor.h"
 
 namespace intactkv::golden {
 
@@ -42,19 +43,13 @@ class ForcedTokens {
 
 // Samples without a script pass through unchanged. The forced token keeps the log probability that
 // the wrapped executor gave to its own. Engine thread only.
-class ForcedExecutor : public Executor {
+class ForcedExecutor : public ForwardingExecutor {
  public:
   ForcedExecutor(std::unique_ptr<Executor> inner, std::shared_ptr<ForcedTokens> forced);
   // kInternal if the wrapped executor does not return one token and one row of logits per sample.
   absl::StatusOr<StepResult> Execute(const StepPlan& plan) override;
-  int64_t weight_bytes() const override { return inner_->weight_bytes(); }
-  int vocab_size() const override { return inner_->vocab_size(); }
-  std::string PageChecksum(const std::vector<PageEntry>& entries) const override {
-    return inner_->PageChecksum(entries);
-  }
 
  private:
-  std::unique_ptr<Executor> inner_;
   std::shared_ptr<ForcedTokens> forced_;
 };
 

@@ -20,12 +20,6 @@ void ExpectEnded(const Record& record, absl::StatusCode code) {
   EXPECT_EQ(record.info.usage.completion_tokens, NumTokens(record));
 }
 
-EngineCoreOptions OneAtATime() {
-  EngineCoreOptions options = SmallOptions();
-  options.max_running = 1;
-  return options;
-}
-
 TEST(EngineCancelTest, QueuedBeforeTheEngineTookIt) {
   Bench bench;
   const auto record = bench.Submit(MakeRequest(40, 8));

@@ -7,12 +7,6 @@ namespace {
 
 using absl::StatusCode;
 
-EngineCoreOptions OneAtATime() {
-  EngineCoreOptions options = SmallOptions();
-  options.max_running = 1;
-  return options;
-}
-
 void ExpectShutDown(const Record& record) {
   EXPECT_EQ(record.num_finishes, 1);
   EXPECT_EQ(record.info.status.code(), StatusCode::kUnavailable);

@@ -79,6 +79,12 @@ inline EngineCoreOptions SmallOptions() {
   return options;
 }
 
+inline EngineCoreOptions OneAtATime() {
+  EngineCoreOptions options = SmallOptions();
+  options.max_running = 1;
+  return options;
+}
+
 // Owns everything that one engine needs.
 class Bench {
  public:

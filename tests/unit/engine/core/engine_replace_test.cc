@@ -3,18 +3,13 @@
 #include <functional>
 #include <optional>
 
+#include "tests/support/forwarding_executor.h"
 #include "tests/unit/engine/core/engine_fixture.h"
 
 namespace intactkv {
 namespace {
 
 using absl::StatusCode;
-
-EngineCoreOptions OneAtATime() {
-  EngineCoreOptions options = SmallOptions();
-  options.max_running = 1;
-  return options;
-}
 
 PinRequest PinOf(const std::string& name, int count, int32_t first = 1) {
   return {.name = name, .tokens = MakeTokens(count, first), .owner = ""};
@@ -189,24 +184,16 @@ TEST(EngineReplaceTest, AWaitingPromptOutsideTheNewVocabularyFailsAlone) {
 }
 
 // An executor that lets the test act at the moment when the engine asks for the new vocabulary.
-class HookedExecutor : public Executor {
+class HookedExecutor : public ForwardingExecutor {
  public:
   HookedExecutor(std::unique_ptr<Executor> inner, std::function<void()> hook)
-      : inner_(std::move(inner)), hook_(std::move(hook)) {}
-  absl::StatusOr<StepResult> Execute(const StepPlan& plan) override {
-    return inner_->Execute(plan);
-  }
-  int64_t weight_bytes() const override { return inner_->weight_bytes(); }
+      : ForwardingExecutor(std::move(inner)), hook_(std::move(hook)) {}
   int vocab_size() const override {
     if (hook_) std::exchange(hook_, nullptr)();
-    return inner_->vocab_size();
-  }
-  std::string PageChecksum(const std::vector<PageEntry>& entries) const override {
-    return inner_->PageChecksum(entries);
+    return ForwardingExecutor::vocab_size();
   }
 
  private:
-  std::unique_ptr<Executor> inner_;
   mutable std::function<void()> hook_;
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/sched/executor.h"
+#include "tests/support/forwarding_executor.h"
 
 namespace intactkv::test {
 
@@ -33,22 +34,16 @@ class StepGate {
 };
 
 // Passes the gate before each step of another executor.
-class GatedExecutor : public Executor {
+class GatedExecutor : public ForwardingExecutor {
  public:
   GatedExecutor(std::unique_ptr<Executor> inner, std::shared_ptr<StepGate> gate)
-      : inner_(std::move(inner)), gate_(std::move(gate)) {}
+      : ForwardingExecutor(std::move(inner)), gate_(std::move(gate)) {}
   absl::StatusOr<StepResult> Execute(const StepPlan& plan) override {
     gate_->Pass();
-    return inner_->Execute(plan);
-  }
-  int64_t weight_bytes() const override { return inner_->weight_bytes(); }
-  int vocab_size() const override { return inner_->vocab_size(); }
-  std::string PageChecksum(const std::vector<PageEntry>& entries) const override {
-    return inner_->PageChecksum(entries);
+    return inner().Execute(plan);
   }
 
  private:
-  std::unique_ptr<Executor> inner_;
   std::shared_ptr<StepGate> gate_;
 };
 
