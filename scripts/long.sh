@@ -20,7 +20,7 @@ mkdir -p docs/long
 rm -f "$results"
 status=0
 started=$SECONDS
-ctest --test-dir build/release -L '^long$' --output-on-failure --output-junit "$results" "$@" || status=$?
+ctest --test-dir build/release -L '^long$' -j "$(nproc)" --output-on-failure --output-junit "$results" "$@" || status=$?
 {
   echo "commit:   $commit"
   echo "date:     $(date -u +%Y-%m-%dT%H:%MZ)"

@@ -9,10 +9,10 @@ set(INTACTKV_AVX512_FLAGS ${INTACTKV_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512dq
 # -O3 for the complete unrolling of register tiles, in every build type but Debug. g++ would reorder the sums
 # of an unrolled tile until they no longer fit its registers.
 set(INTACTKV_KERNEL_O3 $<$<NOT:$<CONFIG:Debug>>:-O3> $<$<CXX_COMPILER_ID:GNU>:-fno-tree-reassoc>)
-set_source_files_properties(attn_scalar.cc PROPERTIES COMPILE_OPTIONS "${INTACTKV_KERNEL_O3}")
+set_source_files_properties(attn_scalar.cc PROPERTIES COMPILE_OPTIONS "${INTACTKV_KERNEL_O3}" SKIP_PRECOMPILE_HEADERS ON)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set_source_files_properties(avx2/attn_avx2.cc PROPERTIES
-    COMPILE_OPTIONS "${INTACTKV_AVX2_FLAGS};${INTACTKV_KERNEL_O3}")
+    COMPILE_OPTIONS "${INTACTKV_AVX2_FLAGS};${INTACTKV_KERNEL_O3}" SKIP_PRECOMPILE_HEADERS ON)
   set_source_files_properties(avx512/attn_avx512.cc PROPERTIES
-    COMPILE_OPTIONS "${INTACTKV_AVX512_FLAGS};${INTACTKV_KERNEL_O3}")
+    COMPILE_OPTIONS "${INTACTKV_AVX512_FLAGS};${INTACTKV_KERNEL_O3}" SKIP_PRECOMPILE_HEADERS ON)
 endif()

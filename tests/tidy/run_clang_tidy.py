@@ -2,7 +2,7 @@
 
     python3 tests/tidy/run_clang_tidy.py BUILD_DIR [PATH-PART...]
 
-Generated files are left out. What passed is remembered under the cache directory by a hash of all that clang-tidy reads
+Generated files are left out; precompiled headers are, too, so that a missing #include is found. What passed is remembered under the cache directory by a hash of all that clang-tidy reads
 (the preprocessed text with its comments, the options, the checks), so a second run looks only at what changed.
 """
 
@@ -20,6 +20,17 @@ TIDY = "clang-tidy-19"
 CHECKED = ("engine/", "kernels/", "server/")
 
 
+def arguments(command):
+    """The compiler and its flags, without ccache, output, and the precompiled headers (each word behind an -Xclang)."""
+    words = shlex.split(command)
+    words = words[words.index(next(word for word in words if "clang++" in word)):]
+    kept = [words[0]]
+    for before, word in zip(words, words[1:]):
+        if before not in ("-Xclang", "-o") and word not in ("-Xclang", "-o", "-c", "-Winvalid-pch"):
+            kept.append(word)
+    return kept
+
+
 def sources(build_dir, parts):
     """[(path from the root, compile command as a list, its folder)]"""
     found = []
@@ -27,35 +38,32 @@ def sources(build_dir, parts):
         path = pathlib.Path(entry["file"])
         name = os.path.relpath(path, ROOT)
         if name.startswith(CHECKED) and (not parts or any(part in name for part in parts)):
-            found.append((name, shlex.split(entry["command"]), entry["directory"]))
+            found.append((name, arguments(entry["command"]), entry["directory"]))
     return sorted(found)
 
 
 def key_of(name, command, directory):
     """A hash of everything that decides clang-tidy's answer, or None when the file does not preprocess."""
-    if "ccache" in command[0]:
-        command = command[1:]
-    without_output = [a for i, a in enumerate(command) if a != "-o" and (i == 0 or command[i - 1] != "-o") and a != "-c"]
-    text = subprocess.run([*without_output, "-E", "-C", "-P"], cwd=directory, capture_output=True)
+    text = subprocess.run([*command, "-E", "-C", "-P"], cwd=directory, capture_output=True)
     if text.returncode != 0:
         return None
     digest = hashlib.sha256()
     for folder in (ROOT / name).parents:
         if folder.is_relative_to(ROOT) and (folder / ".clang-tidy").is_file():
             digest.update((folder / ".clang-tidy").read_bytes())
-    flags = [a.replace(str(ROOT), "") for a in without_output if a.startswith(("-f", "-m", "-D", "-std", "-W"))]
+    flags = [a.replace(str(ROOT), "") for a in command if a.startswith(("-f", "-m", "-D", "-std", "-W"))]
     digest.update("\0".join([name, *flags]).encode())
     digest.update(text.stdout)
     return digest.hexdigest()
 
 
-def check(build_dir, cache, source):
+def check(cache, source):
     """(name, was remembered, findings)"""
     name, command, directory = source
     key = key_of(name, command, directory)
     if key and (cache / key).exists():
         return name, True, ""
-    done = subprocess.run([TIDY, "-p", build_dir, "--quiet", ROOT / name], capture_output=True, text=True)
+    done = subprocess.run([TIDY, "--quiet", ROOT / name, "--", *command[1:]], cwd=directory, capture_output=True, text=True)
     if done.returncode == 0 and key:
         (cache / key).touch()
     return name, False, "" if done.returncode == 0 else done.stdout + done.stderr
@@ -68,7 +76,7 @@ def main():
     found = sources(build_dir, sys.argv[2:])
     bad = remembered = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        for name, was_remembered, findings in pool.map(lambda source: check(build_dir, cache, source), found):
+        for name, was_remembered, findings in pool.map(lambda source: check(cache, source), found):
             remembered += was_remembered
             if findings:
                 bad += 1

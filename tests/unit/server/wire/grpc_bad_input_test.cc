@@ -254,16 +254,23 @@ TEST_F(GrpcBadInputTest, AMessageMayHaveFourMebibytesAndNotOneMore) {
   EXPECT_EQ(verdict.status, grpc::RESOURCE_EXHAUSTED);
 }
 
+// gRPC may close the connection of a call with too much of it; another client's connection stays.
 TEST_F(GrpcBadInputTest, MetadataMayHaveSixteenKibibytes) {
-  const auto call = [&](size_t bytes) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  const auto other = v1::IntactKV::NewStub(
+      grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(server_->grpc_port()),
+                                grpc::InsecureChannelCredentials(), arguments));
+  const auto call = [](v1::IntactKV::Stub& stub, size_t bytes) {
     grpc::ClientContext context;
     context.AddMetadata("padding", std::string(bytes, 'x'));
     v1::ModelInfo info;
-    return stub_->GetModelInfo(&context, {}, &info).error_code();
+    return stub.GetModelInfo(&context, {}, &info).error_code();
   };
-  EXPECT_EQ(call(15 << 10), grpc::OK);
-  EXPECT_EQ(call(17 << 10), grpc::RESOURCE_EXHAUSTED);
-  EXPECT_EQ(call(1 << 10), grpc::OK) << "the next call";
+  EXPECT_EQ(call(*stub_, 1 << 10), grpc::OK);
+  EXPECT_EQ(call(*other, 15 << 10), grpc::OK);
+  EXPECT_EQ(call(*other, 17 << 10), grpc::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(call(*stub_, 1 << 10), grpc::OK) << "another client";
   server_->ExpectUnharmed();
 }
 
