@@ -13,8 +13,9 @@ int32_t PreemptionsOf(const Scheduler& scheduler, uint64_t id) {
 }
 
 TEST(SchedulerPreemptionTest, TheYoungestGivesWayAndNothingIsSampledTwice) {
-  // Each fits alone (4 blocks), three prompts fit (1 block each), growth does not.
-  SchedulerBench bench({.num_stored = 4, .prefix_cache = false});
+  // Each fits alone (3 blocks), three prompts fit (1 block each), growth does not: the oldest is
+  // the first that needs a block, and both others could give theirs.
+  SchedulerBench bench({.num_stored = 3, .prefix_cache = false});
   for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(bench.Add(id, 30, 60).ok());
   std::map<uint64_t, std::vector<int64_t>> indices;
   while (bench.scheduler().counters().preemptions == 0) {

@@ -123,9 +123,9 @@ void AttentionRig::FillRow(const Sequence& sequence, int layer, int position, si
   const size_t q_dim = kv_dim * static_cast<size_t>(options_.group);
   for (size_t i = 0; i < kv_dim; ++i) {
     const int index = static_cast<int>(i);
-    k_[row * kv_dim + i] = sequence.kv_factor * Value(sequence.seed, layer, position, index);
+    k_[row * kv_dim + i] = sequence.k_factor * Value(sequence.seed, layer, position, index);
     v_[row * kv_dim + i] =
-        sequence.kv_factor * Value(sequence.seed, layer, position, index + (1 << 18));
+        sequence.v_factor * Value(sequence.seed, layer, position, index + (1 << 18));
   }
   for (size_t i = 0; i < q_dim; ++i) {
     q_[row * q_dim + i] = query_factor_ * options_.query_std *
@@ -260,9 +260,9 @@ double AttentionRig::Error(int sequence, int token) const {
         const int index = head * options_.head_dim + d;
         const int position = s.pinned_tokens + t;
         heads[head].k.push_back(
-            static_cast<double>(s.kv_factor * Value(s.seed, 0, position, index)));
+            static_cast<double>(s.k_factor * Value(s.seed, 0, position, index)));
         heads[head].v.push_back(
-            static_cast<double>(s.kv_factor * Value(s.seed, 0, position, index + (1 << 18))));
+            static_cast<double>(s.v_factor * Value(s.seed, 0, position, index + (1 << 18))));
       }
     }
   }
@@ -303,8 +303,9 @@ double AttentionRig::RowError(const RefKv (&heads)[8], const Sequence& sequence,
   return worst;
 }
 
-void AttentionRig::ScaleKv(int sequence, float factor) {
-  sequences_[static_cast<size_t>(sequence)].kv_factor = factor;
+void AttentionRig::ScaleKv(int sequence, float k_factor, float v_factor) {
+  sequences_[static_cast<size_t>(sequence)].k_factor = k_factor;
+  sequences_[static_cast<size_t>(sequence)].v_factor = v_factor;
 }
 
 }  // namespace intactkv

@@ -53,8 +53,9 @@ class AttentionRig {
   double Error(int sequence, int token) const;
   double PeekError(int sequence, int position, std::span<const float> row) const;
 
-  // Multiplies what follows by `factor` for K and V of a sequence (infinity and NaN are allowed).
-  void ScaleKv(int sequence, float factor);
+  // Multiplies what follows of K and V of a sequence (infinity and NaN are allowed).
+  void ScaleKv(int sequence, float k_factor, float v_factor);
+  void ScaleKv(int sequence, float factor) { ScaleKv(sequence, factor, factor); }
   void ScaleQueries(float factor) { query_factor_ = factor; }
   std::span<const SequenceHealth> health() const { return attention_->health(); }
   KvAttention& attention() { return *attention_; }
@@ -67,7 +68,7 @@ class AttentionRig {
     int pinned_tokens = 0;
     int next = 0;  // private tokens so far
     uint64_t seed = 0;
-    float kv_factor = 1.0f;
+    float k_factor = 1.0f, v_factor = 1.0f;
     std::vector<std::vector<float>> outputs = {};
   };
   void FillPinned();

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "kernels/quant/page_pack.h"
 #include "tests/unit/kernels/attention/attention_rig.h"
@@ -79,12 +81,15 @@ TEST_F(KvAttentionCreateTest, NamesItsKernels) {
 #endif
 }
 
-TEST(KvAttentionTest, ReportsNonFiniteKeysOfTheirSequenceOnly) {
-  for (const float bad : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
+TEST(KvAttentionTest, ReportsNonFiniteKeysAndValuesOfTheirSequenceOnly) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::pair<float, float> factors[] = {
+      {kInfinity, 1.0f}, {std::nanf(""), 1.0f}, {1.0f, kInfinity}, {1.0f, std::nanf("")}};
+  for (const auto& [k_factor, v_factor] : factors) {
     AttentionRig rig({.pinned_tokens = {0, 0}});
     rig.Step({{0, 3}, {1, 40}});
     EXPECT_FALSE(rig.health()[0].non_finite || rig.health()[1].non_finite);
-    rig.ScaleKv(1, bad);
+    rig.ScaleKv(1, k_factor, v_factor);
     rig.Step({{0, 3}, {1, 1}});
     ASSERT_EQ(rig.health().size(), 2u);
     EXPECT_FALSE(rig.health()[0].non_finite);
