@@ -78,12 +78,14 @@ absl::Status ParseStatus(const std::vector<std::byte>& bytes) {
 }
 
 TEST(GgufTest, ReadsTensorsOfEveryTypeBitForBit) {
-  const std::vector<float> values = Ramp(128);
+  const std::vector<float> values = Ramp(512);
   GgufWriter writer;
-  const std::vector<TensorType> types = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16,
-                                         TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1};
+  const std::vector<TensorType> types = {
+      TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ8_0, TensorType::kQ4_0,
+      TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ2_K, TensorType::kQ3_K,
+      TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
   for (const TensorType type : types) {
-    writer.AddTensor(std::string(TensorTypeName(type)), type, {32, 4}, values);
+    writer.AddTensor(std::string(TensorTypeName(type)), type, {256, 2}, values);
   }
   const GgufImage image = writer.Build();
   const absl::StatusOr<GgufFile> file = GgufFile::Parse(image.bytes, "x.gguf");
@@ -92,17 +94,20 @@ TEST(GgufTest, ReadsTensorsOfEveryTypeBitForBit) {
   for (size_t i = 0; i < types.size(); ++i) {
     const GgufTensor& tensor = file->tensors()[i];
     EXPECT_EQ(tensor.type, types[i]);
-    EXPECT_THAT(tensor.shape, ElementsAre(32, 4));
+    EXPECT_THAT(tensor.shape, ElementsAre(256, 2));
     EXPECT_EQ(file->FindTensor(TensorTypeName(types[i])), &tensor);
     const std::vector<std::byte> encoded = test::EncodeTensor(types[i], values);
     EXPECT_TRUE(std::equal(tensor.data.begin(), tensor.data.end(), encoded.begin(), encoded.end()));
     const HostTensor host = ToHostTensor(tensor);
-    EXPECT_EQ(host.rows, 4);
-    EXPECT_EQ(host.cols, 32);
+    EXPECT_EQ(host.rows, 2);
+    EXPECT_EQ(host.cols, 256);
     EXPECT_EQ(host.data, tensor.data.data());
-    // And the bytes mean the values: within half a step of the coarsest type.
+    // And the bytes mean the values: within about half a step of the type.
     const std::vector<float> decoded = test::DecodeTensor(types[i], tensor.data);
-    for (size_t j = 0; j < values.size(); ++j) EXPECT_NEAR(decoded[j], values[j], 2.0) << j;
+    const char bits = TensorTypeName(types[i])[1];
+    const double half_step = bits == '2' ? 25 : bits == '3' ? 17 : bits == '4' ? 8 : 4.5;
+    for (size_t j = 0; j < values.size(); ++j)
+      EXPECT_NEAR(decoded[j], values[j], half_step) << TensorTypeName(types[i]) << j;
   }
   EXPECT_EQ(test::DecodeTensor(TensorType::kF32, file->tensors()[0].data), values);
   EXPECT_EQ(test::DecodeTensor(TensorType::kF16, file->tensors()[1].data), values);  // exact there
@@ -298,10 +303,17 @@ const BadFile kBadTensors[] = {
      "tensor 'odd': type number 1000 is unknown"},
     {"removed type", [] { return WithTensor(4, {32}, 4); }, kInvalid,
      "tensor 'odd': type number 4 is unknown"},
-    {"K-quant", [] { return WithTensor(12, {256}, 144); }, kUnsupported,
-     "tensor 'odd': type Q4_K is not supported; use a file in F32"},
+    {"IQ type", [] { return WithTensor(23, {256}, 136); }, kUnsupported,
+     "tensor 'odd': type IQ4_XS is not supported; use a file of the same model in F32, F16, Q4_0, "
+     "Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K or BF16, such as Q4_K_M"},
+    {"ternary type", [] { return WithTensor(34, {256}, 54); }, kUnsupported,
+     "tensor 'odd': type TQ1_0 is not supported; use"},
+    {"MXFP4", [] { return WithTensor(39, {32}, 17); }, kUnsupported,
+     "tensor 'odd': type MXFP4 is not supported; use"},
     {"columns", [] { return WithTensor(8, {33, 32}, 34 * 33); }, kInvalid,
-     "tensor 'odd': shape [33, 32]: type Q8_0 needs columns"},
+     "tensor 'odd': shape [33, 32]: type Q8_0 needs columns that are a multiple of 32"},
+    {"columns of a K-quant", [] { return WithTensor(12, {128, 2}, 144); }, kInvalid,
+     "tensor 'odd': shape [128, 2]: type Q4_K needs columns that are a multiple of 256"},
     {"offset overlaps", [] { return Damage(K::kOffset, "second", 0); }, kInvalid,
      "tensor 'second': offset 0 overlaps"},
     {"offset unaligned", [] { return Damage(K::kOffset, "second", 33); }, kInvalid,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,20 @@ void PutHalf(float value, std::byte* at) {
   std::memcpy(at, &half, sizeof(half));
 }
 
+// Plausible fp16 scale and minimum of one block; the codes stay what they are. The integer scales
+// of K-quants go up to 63, so their fp16 scales are smaller.
+void PutParams(BlockType type, std::byte* block, Rng& rng) {
+  const bool k_quant = BlockColumns(type) == kSuperBlock;
+  const float scale = (0.01f + 0.02f * static_cast<float>(rng.Unit())) * (k_quant ? 0.03f : 1.0f);
+  size_t at = 0;  // K-quants but two have their parameters behind the codes
+  if (k_quant && type != BlockType::kQ4_K && type != BlockType::kQ5_K) at = BlockBytes(type) - 2;
+  if (type == BlockType::kQ2_K) at -= 2;
+  PutHalf(scale, block + at);
+  if (StoredCodeFormat(type).has_minimum) {
+    PutHalf(Normalish(rng) * (k_quant ? 0.003f : 0.1f), block + at + 2);
+  }
+}
+
 TestTensor MakeTensor(TensorType type, int64_t rows, int64_t cols, uint64_t seed) {
   const auto block = static_cast<BlockType>(type);
   TestTensor out;
@@ -58,10 +73,8 @@ TestTensor MakeTensor(TensorType type, int64_t rows, int64_t cols, uint64_t seed
   Rng rng(seed);
   if (IsQuantized(block)) {
     for (std::byte& b : out.bytes) b = static_cast<std::byte>(rng());
-    const size_t step = RowBytes(block, kWeightGroup);
-    for (size_t at = 0; at < out.bytes.size(); at += step) {
-      PutHalf(0.01f + 0.02f * static_cast<float>(rng.Unit()), &out.bytes[at]);
-      if (type == TensorType::kQ4_1) PutHalf(Normalish(rng) * 0.1f, &out.bytes[at + 2]);
+    for (size_t at = 0; at < out.bytes.size(); at += BlockBytes(block)) {
+      PutParams(block, &out.bytes[at], rng);
     }
   } else {
     for (size_t i = 0; i < static_cast<size_t>(rows * cols); ++i) {
@@ -106,21 +119,21 @@ struct Activations {
   std::vector<float> scale = {};
   std::vector<float> scaled_sum = {};
   std::vector<int32_t> sum = {};
+  std::vector<int32_t> first_sum = {};
 
   ActivationRows View() const {
     return {.f32 = f32.data(),
             .int8 = {.q = q.data(),
                      .scale = scale.data(),
                      .scaled_sum = scaled_sum.data(),
-                     .sum = sum.data()}};
+                     .sum = sum.data(),
+                     .first_sum = first_sum.data()}};
   }
 };
 
-Activations MakeActivations(int rows, int64_t cols, uint64_t seed) {
-  Activations out{.rows = rows, .cols = cols, .f32 = RandomFloats(rows * cols, seed)};
-  // Extremes: all products of one group at their largest, and a group of zeros.
-  for (int i = 0; i < kWeightGroup; ++i) out.f32[static_cast<size_t>(i)] = 127.0f;
-  if (rows > 1) std::fill_n(out.f32.begin() + cols, kWeightGroup, 0.0f);
+// Of f32, the other forms.
+Activations Quantized(Activations x) {
+  Activations out{.rows = x.rows, .cols = x.cols, .f32 = std::move(x.f32)};
   for (size_t at = 0; at < out.f32.size(); at += kWeightGroup) {
     const ref::Int8Group group = ref::QuantizeActivations({&out.f32[at], kWeightGroup});
     int32_t sum = 0;
@@ -129,9 +142,18 @@ Activations MakeActivations(int rows, int64_t cols, uint64_t seed) {
     out.q.insert(out.q.end(), group.q, group.q + kWeightGroup);
     out.scale.push_back(group.scale);
     out.sum.push_back(sum);
+    out.first_sum.push_back(std::accumulate(group.q, group.q + 16, 0));
     out.scaled_sum.push_back(group.scale * static_cast<float>(sum));
   }
   return out;
+}
+
+Activations MakeActivations(int rows, int64_t cols, uint64_t seed) {
+  Activations out{.rows = rows, .cols = cols, .f32 = RandomFloats(rows * cols, seed)};
+  // Extremes: all products of one group at their largest, and a group of zeros.
+  for (int i = 0; i < kWeightGroup; ++i) out.f32[static_cast<size_t>(i)] = 127.0f;
+  if (rows > 1) std::fill_n(out.f32.begin() + cols, kWeightGroup, 0.0f);
+  return Quantized(std::move(out));
 }
 
 std::vector<float> Dense(const CpuLinear& w) {
@@ -149,7 +171,7 @@ std::vector<float> Expected(const CpuLinear& w, const Activations& x, bool int8)
   }
   std::vector<CodeGroup> groups;
   for (int64_t n = 0; n < w.rows(); ++n) {
-    for (int64_t g = 0; g < w.cols() / kWeightGroup; ++g) {
+    for (int64_t g = 0; g < w.tiles().layout.num_groups(); ++g) {
       groups.push_back(LoadGroup(w.tiles(), n, g));
     }
   }
@@ -177,6 +199,10 @@ std::vector<float> RunWhole(const LinearRunner& runner, const CpuLinear& w, cons
   return out;
 }
 
+constexpr TensorType kStoredTypes[] = {
+    TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ8_0,
+    TensorType::kQ2_K, TensorType::kQ3_K, TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
+
 struct FormatCase {
   TensorType type;
   WeightFormat format;
@@ -186,22 +212,42 @@ constexpr FormatCase kFormats[] = {
     {TensorType::kQ4_0, WeightFormat::kStored, "q4_0"},
     {TensorType::kQ4_1, WeightFormat::kStored, "q4_1"},
     {TensorType::kQ8_0, WeightFormat::kStored, "q8_0"},
+    {TensorType::kQ5_0, WeightFormat::kStored, "q5_0"},
+    {TensorType::kQ5_1, WeightFormat::kStored, "q5_1"},
+    {TensorType::kQ2_K, WeightFormat::kStored, "q2_k"},
+    {TensorType::kQ3_K, WeightFormat::kStored, "q3_k"},
+    {TensorType::kQ4_K, WeightFormat::kStored, "q4_k"},
+    {TensorType::kQ5_K, WeightFormat::kStored, "q5_k"},
+    {TensorType::kQ6_K, WeightFormat::kStored, "q6_k"},
     {TensorType::kF32, WeightFormat::kStored, "int4"},
     {TensorType::kF32, WeightFormat::kInt8, "int8"},
     {TensorType::kQ8_0, WeightFormat::kInt4, "int4"},
     {TensorType::kQ4_1, WeightFormat::kInt8, "int8"},
     {TensorType::kQ4_1, WeightFormat::kInt4, "q4_1"},
     {TensorType::kQ8_0, WeightFormat::kInt8, "q8_0"},
+    {TensorType::kQ5_1, WeightFormat::kInt4, "int4"},
+    {TensorType::kQ6_K, WeightFormat::kInt4, "int4"},
+    {TensorType::kQ4_K, WeightFormat::kInt4, "q4_k"},
+    {TensorType::kQ3_K, WeightFormat::kInt4, "q3_k"},
+    {TensorType::kQ5_K, WeightFormat::kInt8, "int8"},
     {TensorType::kQ4_1, WeightFormat::kF32, "f32"},
+    {TensorType::kQ6_K, WeightFormat::kF32, "f32"},
     {TensorType::kBF16, WeightFormat::kF32, "f32"},
 };
+
+// Columns that type `c` can have: whole blocks.
+int64_t Cols(const FormatCase& c, int64_t cols) {
+  const int64_t block = BlockColumns(static_cast<BlockType>(c.type));
+  return (cols + block - 1) / block * block;
+}
 
 TEST(LinearTest, EveryKernelEqualsTheReferenceBitForBit) {
   ThreadPool pool(2);
   uint64_t seed = 1;
   for (const FormatCase& c : kFormats) {
-    for (const auto& [rows, cols] :
+    for (const auto& [rows, least] :
          {std::pair<int64_t, int64_t>{1, 32}, {16, 64}, {17, 96}, {31, 576}, {70, 1536}}) {
+      const int64_t cols = Cols(c, least);
       const TestTensor tensor = MakeTensor(c.type, rows, cols, ++seed);
       const auto w = MustLoad(Spec(tensor.host, c.format), &pool);
       EXPECT_EQ(w->format_name(), c.name);
@@ -244,10 +290,10 @@ TEST(LinearTest, IsCloseToDoublePrecision) {
 
 TEST(LinearTest, Int8ActivationsAreCloseToFloatActivations) {
   ThreadPool pool(1);
-  for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0}) {
-    const TestTensor tensor = MakeTensor(type, 64, 576, 15);
+  for (const TensorType type : kStoredTypes) {
+    const TestTensor tensor = MakeTensor(type, 64, 768, 15);
     const auto w = MustLoad(Spec(tensor.host), &pool);
-    const Activations x = MakeActivations(4, 576, 16);
+    const Activations x = MakeActivations(4, 768, 16);
     const auto a = RunWhole(LinearRunner(HostIsa(), ActivationFormat::kInt8), *w, x);
     const auto b = RunWhole(LinearRunner(HostIsa(), ActivationFormat::kF32), *w, x);
     double error = 0.0;
@@ -261,16 +307,42 @@ TEST(LinearTest, Int8ActivationsAreCloseToFloatActivations) {
   }
 }
 
+// Largest codes against largest activations of one sign: nothing saturates on the way.
+TEST(LinearTest, ExtremeCodesStayExact) {
+  ThreadPool pool(1);
+  for (const TensorType type : kStoredTypes) {
+    const auto block = static_cast<BlockType>(type);
+    TestTensor tensor = MakeTensor(type, 16, 512, 61);
+    std::fill(tensor.bytes.begin(), tensor.bytes.end(), std::byte{255});
+    Rng rng(62);
+    for (size_t at = 0; at < tensor.bytes.size(); at += BlockBytes(block)) {
+      PutParams(block, &tensor.bytes[at], rng);
+    }
+    const auto w = MustLoad(Spec(tensor.host), &pool);
+    for (const float value : {1.0f, -1.0f}) {
+      Activations x = MakeActivations(5, 512, 63);
+      x.f32.assign(x.f32.size(), value);
+      x = Quantized(std::move(x));
+      const std::vector<float> want = Expected(*w, x, true);
+      for (const Isa isa : HostIsas()) {
+        EXPECT_TRUE(SameBits(RunWhole(LinearRunner(isa, ActivationFormat::kInt8), *w, x), want))
+            << w->format_name() << " " << IsaName(isa) << " " << value;
+      }
+    }
+  }
+}
+
 // A row's result is its own: alone, in a batch, in any part, on any thread.
 TEST(LinearTest, PartsAndThreadsDoNotMatter) {
   for (const FormatCase& c : kFormats) {
-    const TestTensor tensor = MakeTensor(c.type, 200, 192, 21);
+    const int64_t cols = Cols(c, 192);
+    const TestTensor tensor = MakeTensor(c.type, 200, cols, 21);
     ThreadPool one(1);
     ThreadPool two(2);
     const auto w = MustLoad(Spec(tensor.host, c.format), &one);
     const auto w2 = MustLoad(Spec(tensor.host, c.format), &two);
     EXPECT_TRUE(SameBits(Dense(*w), Dense(*w2)));
-    const Activations x = MakeActivations(17, 192, 22);
+    const Activations x = MakeActivations(17, cols, 22);
     for (const ActivationFormat a : {ActivationFormat::kInt8, ActivationFormat::kF32}) {
       for (const Isa isa : HostIsas()) {
         const LinearRunner runner(isa, a);
@@ -278,7 +350,7 @@ TEST(LinearTest, PartsAndThreadsDoNotMatter) {
         std::vector<float> parts(whole.size());
         const int items = 17 * 13;  // single rows times single tiles
         two.Run(items, [&](int item, int) {
-          std::vector<float> scratch(192 * kTileRows);
+          std::vector<float> scratch(static_cast<size_t>(cols * kTileRows));
           const int row = item / 13;
           const int tile = item % 13;
           runner.Run(*w2, x.View(),
@@ -298,13 +370,13 @@ TEST(LinearTest, PartsAndThreadsDoNotMatter) {
 
 TEST(LinearTest, StoredTilesAreTheFileBitForBit) {
   ThreadPool pool(2);
-  for (const TensorType type : {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1}) {
-    const TestTensor tensor = MakeTensor(type, 50, 160, 31);
+  for (const TensorType type : kStoredTypes) {
+    const TestTensor tensor = MakeTensor(type, 50, 512, 31);
     const auto w = MustLoad(Spec(tensor.host), &pool);
     const auto block = static_cast<BlockType>(type);
-    std::vector<float> file(50 * 160);
+    std::vector<float> file(50 * 512);
     for (size_t n = 0; n < 50; ++n) {
-      DequantizeBlocks(block, tensor.bytes.data() + n * RowBytes(block, 160), 160, &file[n * 160]);
+      DequantizeBlocks(block, tensor.bytes.data() + n * RowBytes(block, 512), 512, &file[n * 512]);
     }
     EXPECT_TRUE(SameBits(Dense(*w), file));
     const auto f32 = MustLoad(Spec(tensor.host, WeightFormat::kF32), &pool);
@@ -315,18 +387,21 @@ TEST(LinearTest, StoredTilesAreTheFileBitForBit) {
 TEST(LinearTest, RangesKeepTheirPart) {
   ThreadPool pool(1);
   for (const FormatCase& c : kFormats) {
-    const TestTensor tensor = MakeTensor(c.type, 40, 128, 41);
+    const int64_t unit = std::max<int64_t>(32, BlockColumns(static_cast<BlockType>(c.type)));
+    const TestTensor tensor = MakeTensor(c.type, 40, 4 * unit, 41);
     const auto whole = MustLoad(Spec(tensor.host, c.format), &pool);
-    const auto part = MustLoad(
-        Part(Spec(tensor.host, c.format), {.begin = 3, .end = 22}, {.begin = 32, .end = 96}),
-        &pool);
+    const auto part = MustLoad(Part(Spec(tensor.host, c.format), {.begin = 3, .end = 22},
+                                    {.begin = unit, .end = 3 * unit}),
+                               &pool);
     ASSERT_EQ(part->rows(), 19);
-    ASSERT_EQ(part->cols(), 64);
+    ASSERT_EQ(part->cols(), 2 * unit);
     EXPECT_LT(part->bytes(), whole->bytes());
     const std::vector<float> all = Dense(*whole);
     const std::vector<float> some = Dense(*part);
+    const auto u = static_cast<size_t>(unit);
     for (size_t n = 0; n < 19; ++n) {
-      EXPECT_TRUE(SameBits({&some[n * 64], 64}, {&all[(n + 3) * 128 + 32], 64})) << c.name;
+      EXPECT_TRUE(SameBits({&some[n * 2 * u], 2 * u}, {&all[(n + 3) * 4 * u + u], 2 * u}))
+          << c.name;
     }
   }
 }
@@ -354,6 +429,9 @@ TEST(LinearTest, RefusesByName) {
   EXPECT_TRUE(CpuLinear::Load(Spec(tensor.host, WeightFormat::kF32), &pool).ok());
   tensor.host.data = nullptr;
   expect(Spec(tensor.host), invalid);
+  TestTensor blocks = MakeTensor(TensorType::kQ4_K, 4, 512, 52);
+  blocks.host.name = tensor.host.name;
+  expect(Part(Spec(blocks.host), {}, {.begin = 128, .end = 384}), invalid);  // half blocks
 }
 
 }  // namespace
