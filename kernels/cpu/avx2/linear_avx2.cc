@@ -175,11 +175,13 @@ inline __m256 LoadHalf8(const uint16_t* at) {
 // The fp16 parameters of outputs 8h.. of a tile, times the factors in two-level formats.
 template <CodeFormat kFormat>
 [[gnu::always_inline]] inline __m256 ReadParams(const uint16_t* params, const int8_t* factors,
-                                                int64_t column, int h) {
-  const __m256 value = LoadHalf8(params + column / kFormat.span() * kTile + 8 * h);
+                                                uint64_t column, int h) {
+  constexpr auto kSpan = static_cast<uint64_t>(kFormat.span());  // unsigned: shifts divide
+  constexpr auto kGroupColumns = static_cast<uint64_t>(kFormat.group);
+  const __m256 value = LoadHalf8(params + column / kSpan * kTile + 8 * h);
   if constexpr (kFormat.two_level) {
     const auto* bytes =
-        reinterpret_cast<const __m128i*>(factors + column / kFormat.group * kTile + 8 * h);
+        reinterpret_cast<const __m128i*>(factors + column / kGroupColumns * kTile + 8 * h);
     return _mm256_mul_ps(value, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(bytes))));
   } else {
     return value;
@@ -208,7 +210,7 @@ template <int kRows, CodeFormat kFormat, int kFirst>
   } else {
     AddDots<kRows, kFormat.bits, kFirst / 4, (kFirst + kFormat.group) / 4>(codes, q, a.cols, dots);
   }
-  const int64_t column = tile * a.cols + strip * kGroup + kFirst;
+  const auto column = static_cast<uint64_t>(tile * a.cols + strip * kGroup + kFirst);
   for (int h = 0; h < 2; ++h) {
     const __m256 scale = ReadParams<kFormat>(a.weights.scales, a.weights.scale_factors, column, h);
     for (int m = 0; m < kRows; ++m) {

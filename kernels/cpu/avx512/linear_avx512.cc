@@ -109,10 +109,12 @@ template <int kRows, int kTiles, int kBits, int kHalf, int kEnd>
 // The fp16 parameters of the 16 outputs of a tile, times the factors in two-level formats.
 template <CodeFormat kFormat>
 [[gnu::always_inline]] inline __m512 ReadParams(const uint16_t* params, const int8_t* factors,
-                                                int64_t column) {
-  const __m512 value = LoadHalf16(params + column / kFormat.span() * kTile);
+                                                uint64_t column) {
+  constexpr auto kSpan = static_cast<uint64_t>(kFormat.span());  // unsigned: shifts divide
+  constexpr auto kGroupColumns = static_cast<uint64_t>(kFormat.group);
+  const __m512 value = LoadHalf16(params + column / kSpan * kTile);
   if constexpr (kFormat.two_level) {
-    return _mm512_mul_ps(value, ToFloat(LoadBytes16(factors + column / kFormat.group * kTile)));
+    return _mm512_mul_ps(value, ToFloat(LoadBytes16(factors + column / kGroupColumns * kTile)));
   } else {
     return value;
   }
@@ -142,7 +144,7 @@ template <int kRows, int kTiles, CodeFormat kFormat, int kFirst>
       a.weights.codes + (tile * strips + strip) * kStripBytes, strips * kStripBytes,
       a.x.q + row * a.cols + strip * kGroup, a.cols, dots);
   for (int t = 0; t < kTiles; ++t) {
-    const int64_t column = (tile + t) * a.cols + strip * kGroup + kFirst;
+    const auto column = static_cast<uint64_t>((tile + t) * a.cols + strip * kGroup + kFirst);
     const __m512 scale = ReadParams<kFormat>(a.weights.scales, a.weights.scale_factors, column);
     for (int m = 0; m < kRows; ++m) {
       const __m512 product = _mm512_mul_ps(scale, _mm512_set1_ps(a.x.scale[x + m * strips]));

@@ -118,6 +118,18 @@ TEST(LlamaModelTest, DescribesItsFormats) {
             "1 q8_0, embedding q6_k (also the head)");
 }
 
+TEST(LlamaModelTest, SaysWhichTensorsWereRounded) {
+  TinyFile stored({.type = TensorType::kQ4_1});
+  EXPECT_EQ((*stored.Load())->DescribeRounding(), "");
+  TinyFile floats({.tied_embeddings = false});
+  EXPECT_EQ((*floats.Load())->DescribeRounding(), "14 F32 to int4, 2 F32 to int8");
+  TinyFile mixed(test::MixedTinyModel());
+  EXPECT_EQ((*mixed.Load())->DescribeRounding(), "1 F16 to int4");
+  EXPECT_EQ((*mixed.Load({.format = WeightFormat::kF32}))->DescribeRounding(), "");
+  EXPECT_THAT((*mixed.Load({.format = WeightFormat::kInt8}))->DescribeRounding(),
+              HasSubstr("2 Q6_K to int8"));
+}
+
 TEST(LlamaModelTest, ARefusedTensorFailsTheLoadByName) {
   TinyFile setup({});
   setup.script.refuse_tensor = "blk.1.ffn_up.weight";
