@@ -54,7 +54,7 @@ void UnpackScaleMinima(const uint8_t* packed, int8_t* scales, int8_t* minima) {
   for (int j = 0; j < 4; ++j) {
     scales[j] = static_cast<int8_t>(packed[j] & 63u);
     minima[j] = static_cast<int8_t>(packed[4 + j] & 63u);
-    scales[4 + j] = static_cast<int8_t>((packed[8 + j] & 15u) | (packed[j] >> 6 << 4));
+    scales[4 + j] = static_cast<int8_t>((packed[8 + j] & 15) | (packed[j] >> 6 << 4));
     minima[4 + j] = static_cast<int8_t>((packed[8 + j] >> 4) | (packed[4 + j] >> 6 << 4));
   }
 }

@@ -56,16 +56,16 @@ struct CodeWords {
 
 CodeWords FindWords(const TileWeights& tiles, int64_t row, int64_t column) {
   const int bits = tiles.layout.format.bits;
-  const int half = static_cast<int>(column % kWeightGroup) / 4;
+  const auto half = static_cast<size_t>(column % kWeightGroup) / 4;
   const int64_t strip = row / kTileRows * tiles.layout.num_strips() + column / kWeightGroup;
   uint8_t* at = tiles.codes + static_cast<size_t>(strip) * tiles.layout.strip_bytes() +
                 static_cast<size_t>(row % kTileRows * 4);
   if (bits == 8) return {at + half * kLine, 0};
-  CodeWords out{at + half / 2 * kLine, half % 2 * 4};
+  CodeWords out{at + half / 2 * kLine, static_cast<int>(half % 2) * 4};
   if (bits > 4) {
-    const int place = half * (bits - 4);
+    const size_t place = half * static_cast<size_t>(bits - 4);
     out.high = at + (4 + place / 8) * kLine;
-    out.high_shift = place % 8;
+    out.high_shift = static_cast<int>(place % 8);
   }
   return out;
 }

@@ -80,7 +80,7 @@ template <int kBits, int kHalf>
       return low;
     } else {
       constexpr int kMore = kBits - 4;
-      constexpr int kShift = kHalf * kMore % 8;  // of the further bits, which belong at bit 4
+      constexpr unsigned kShift = kHalf * kMore % 8;  // of the further bits, which belong at bit 4
       constexpr char kMask = kMore == 1 ? 0x10 : 0x30;
       const __m512i plane = _mm512_load_si512(strip + (4 + kHalf * kMore / 8) * 64);
       const __m512i high = kShift < 4 ? _mm512_slli_epi16(plane, kShift < 4 ? 4 - kShift : 0)
