@@ -41,70 +41,76 @@ Number Minimum4(int j) {
 }
 int TwoBits(int i) { return i % 128 / 32 * 2; }  // where two bits of value i lie in their byte
 
+Number Code2(int i) { return {{16 + i / 128 * 32 + i % 32, TwoBits(i), 2}}; }
+Number Code3(int i) { return {{32 + i / 128 * 32 + i % 32, TwoBits(i), 2}, {i % 32, i / 32, 1}}; }
+Number Code4(int i) { return {{16 + i / 64 * 32 + i % 32, i % 64 / 32 * 4, 4}}; }
+Number Code5(int i) {
+  return {{48 + i / 64 * 32 + i % 32, i % 64 / 32 * 4, 4}, {16 + i % 32, i / 32, 1}};
+}
+Number Code6(int i) {
+  return {{i / 128 * 64 + i % 64, i % 128 / 64 * 4, 4},
+          {128 + i / 128 * 32 + i % 32, TwoBits(i), 2}};
+}
+Number Scale2(int j) { return {{j, 0, 4}}; }
+Number Minimum2(int j) { return {{j, 4, 4}}; }
+Number Scale3(int j) { return {{96 + j % 8, j / 8 * 4, 4}, {104 + j % 4, j / 4 * 2, 2}}; }
+Number Scale6(int j) { return {{192 + j, 0, 8}}; }
+
+constexpr Layout kQ2 = {.bytes = 84,
+                        .sub_block = 16,
+                        .code_top = 3,
+                        .code_zero = 0,
+                        .scale_top = 15,
+                        .scale_zero = 0,
+                        .d = 80,
+                        .dmin = 82,
+                        .code = Code2,
+                        .scale = Scale2,
+                        .minimum = Minimum2};
+constexpr Layout kQ3 = {.bytes = 110,
+                        .sub_block = 16,
+                        .code_top = 7,
+                        .code_zero = 4,
+                        .scale_top = 31,
+                        .scale_zero = 32,
+                        .d = 108,
+                        .dmin = -1,
+                        .code = Code3,
+                        .scale = Scale3};
+constexpr Layout kQ4 = {.bytes = 144,
+                        .sub_block = 32,
+                        .code_top = 15,
+                        .code_zero = 0,
+                        .scale_top = 63,
+                        .scale_zero = 0,
+                        .d = 0,
+                        .dmin = 2,
+                        .code = Code4,
+                        .scale = Scale4,
+                        .minimum = Minimum4};
+constexpr Layout kQ5 = {.bytes = 176,
+                        .sub_block = 32,
+                        .code_top = 31,
+                        .code_zero = 0,
+                        .scale_top = 63,
+                        .scale_zero = 0,
+                        .d = 0,
+                        .dmin = 2,
+                        .code = Code5,
+                        .scale = Scale4,
+                        .minimum = Minimum4};
+constexpr Layout kQ6 = {.bytes = 210,
+                        .sub_block = 16,
+                        .code_top = 63,
+                        .code_zero = 32,
+                        .scale_top = 127,
+                        .scale_zero = 0,
+                        .d = 208,
+                        .dmin = -1,
+                        .code = Code6,
+                        .scale = Scale6};
+
 const Layout& LayoutOf(TensorType type) {
-  static const Layout kQ2 = {
-      84,
-      16,
-      3,
-      0,
-      15,
-      0,
-      80,
-      82,
-      [](int i) { return Number{{16 + i / 128 * 32 + i % 32, TwoBits(i), 2}}; },
-      [](int j) { return Number{{j, 0, 4}}; },
-      [](int j) { return Number{{j, 4, 4}}; }};
-  static const Layout kQ3 = {
-      110,
-      16,
-      7,
-      4,
-      31,
-      32,
-      108,
-      -1,
-      [](int i) {
-        return Number{{32 + i / 128 * 32 + i % 32, TwoBits(i), 2}, {i % 32, i / 32, 1}};
-      },
-      [](int j) { return Number{{96 + j % 8, j / 8 * 4, 4}, {104 + j % 4, j / 4 * 2, 2}}; }};
-  static const Layout kQ4 = {144,
-                             32,
-                             15,
-                             0,
-                             63,
-                             0,
-                             0,
-                             2,
-                             [](int i) { return Number{{16 + i / 64 * 32 + i % 32, i % 64 / 32 * 4, 4}}; },
-                             Scale4,
-                             Minimum4};
-  static const Layout kQ5 = {176,
-                             32,
-                             31,
-                             0,
-                             63,
-                             0,
-                             0,
-                             2,
-                             [](int i) {
-                               return Number{{48 + i / 64 * 32 + i % 32, i % 64 / 32 * 4, 4},
-                                             {16 + i % 32, i / 32, 1}};
-                             },
-                             Scale4,
-                             Minimum4};
-  static const Layout kQ6 = {210,
-                             16,
-                             63,
-                             32,
-                             127,
-                             0,
-                             208,
-                             -1,
-                             [](int i) {
-                               return Number{{i / 128 * 64 + i % 64, i % 128 / 64 * 4, 4},
-                                             {128 + i / 128 * 32 + i % 32, TwoBits(i), 2}};
-                             },
-                             [](int j) { return Number{{192 + j, 0, 8}}; }};
   switch (type) {
     case TensorType::kQ2_K:
       return kQ2;

@@ -384,6 +384,34 @@ TEST(LinearTest, StoredTilesAreTheFileBitForBit) {
   }
 }
 
+// Rounding anew costs at most half a step of the group's range, and what fp16 takes from the ends.
+TEST(LinearTest, RoundedTilesStayWithinHalfAStepOfTheFile) {
+  ThreadPool pool(2);
+  for (const TensorType type : kStoredTypes) {
+    const TestTensor tensor = MakeTensor(type, 20, 512, 71);
+    const std::vector<float> file = Dense(*MustLoad(Spec(tensor.host, WeightFormat::kF32), &pool));
+    for (const auto& [format, top] :
+         {std::pair{WeightFormat::kInt8, 255.0f}, std::pair{WeightFormat::kInt4, 15.0f}}) {
+      const auto w = MustLoad(Spec(tensor.host, format), &pool);
+      const std::vector<float> got = Dense(*w);
+      if (w->format_name() != "int8" && w->format_name() != "int4") {
+        EXPECT_TRUE(SameBits(got, file)) << w->format_name();  // kept: it has that width
+        continue;
+      }
+      int moved = 0;
+      for (size_t at = 0; at < file.size(); at += kWeightGroup) {
+        const auto [low, high] = std::minmax_element(&file[at], &file[at] + kWeightGroup);
+        const float ends = (std::fabs(*low) + std::fabs(*high)) * 0x1p-10f;
+        for (size_t i = at; i < at + kWeightGroup; ++i) {
+          ASSERT_LE(std::fabs(got[i] - file[i]), (*high - *low) / top * 0.5f + ends);
+          moved += got[i] == file[i] ? 0 : 1;
+        }
+      }
+      EXPECT_GT(moved, 0);
+    }
+  }
+}
+
 TEST(LinearTest, RangesKeepTheirPart) {
   ThreadPool pool(1);
   for (const FormatCase& c : kFormats) {
