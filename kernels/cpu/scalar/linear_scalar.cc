@@ -26,31 +26,26 @@ void LinearF32(const FloatLinearArgs& a) {
   }
 }
 
-// Codes of columns 4 * half .. 4 * half + 3 of one row; `strip` is at the row's bytes.
+// dots[row] += u * q over columns 8 * line .. 8 * line + 7 of one strip.
 template <int kBits>
-void ReadCodes(const uint8_t* strip, int half, int* codes) {
-  for (int j = 0; j < 4; ++j) {
-    if constexpr (kBits == 8) {
-      codes[j] = strip[half * 64 + j];
-    } else {
-      codes[j] = strip[half / 2 * 64 + j] >> (half % 2 * 4) & 15;
-    }
-    if constexpr (kBits == 5 || kBits == 6) {
-      constexpr int kMore = kBits - 4;
-      const int high = strip[(4 + half * kMore / 8) * 64 + j] >> (half * kMore % 8);
-      codes[j] |= (high & ((1 << kMore) - 1)) << 4;
-    }
-  }
-}
-
-// 16 exact dots of u and q over columns [first, first + group) of one strip.
-template <CodeFormat kFormat>
-void GroupDots(const uint8_t* strip, const int8_t* q, int first, int32_t* dots) {
-  for (int half = first / 4; half < (first + kFormat.group) / 4; ++half) {
-    for (int row = 0; row < kTileRows; ++row) {
-      int codes[4];
-      ReadCodes<kFormat.bits>(strip + row * 4, half, codes);
-      for (int j = 0; j < 4; ++j) dots[row] += codes[j] * q[4 * half + j];
+void AddLine(const uint8_t* strip, int line, const int8_t* q, int32_t* dots) {
+  constexpr int kMore = kBits == 8 ? 0 : kBits - 4;  // bits above the low plane
+  constexpr int kMask = (1 << kMore) - 1;
+  const uint8_t* low = strip + line * (kBits == 8 ? 128 : 64);
+  const uint8_t* high = strip + (4 + 2 * line * kMore / 8) * 64;
+  const int shift = 2 * line * kMore % 8;
+  const int8_t* x = q + 8 * line;
+  for (int row = 0; row < kTileRows; ++row) {
+    for (int j = 0; j < 4; ++j) {
+      const int at = row * 4 + j;
+      int first = kBits == 8 ? low[at] : low[at] & 15;
+      int second = kBits == 8 ? low[64 + at] : low[at] >> 4;
+      if constexpr (kMore != 0) {
+        const int more = high[at] >> shift;
+        first |= (more & kMask) << 4;
+        second |= (more >> kMore & kMask) << 4;
+      }
+      dots[row] += first * x[j] + second * x[4 + j];
     }
   }
 }
@@ -67,10 +62,14 @@ void AddGroup(const IntLinearArgs& a, int64_t m, int64_t strip, int first, float
   constexpr int kStripGroups = kWeightGroup / kFormat.group;
   const int64_t x = m * (a.cols / kWeightGroup) + strip % (a.cols / kWeightGroup);
   int32_t dots[kTileRows] = {};
-  GroupDots<kFormat>(a.weights.codes + strip * kFormat.bits * 64, a.x.q + x * kWeightGroup, first,
-                     dots);
+  for (int line = first / 8; line < (first + kFormat.group) / 8; ++line) {
+    AddLine<kFormat.bits>(a.weights.codes + strip * kFormat.bits * 64, line,
+                          a.x.q + x * kWeightGroup, dots);
+  }
   int32_t sum = a.x.sum[x];
   if constexpr (kStripGroups == 2) sum = first == 0 ? a.x.first_sum[x] : sum - a.x.first_sum[x];
+  const float x_scale = a.x.scale[x];
+  const float scaled_sum = x_scale * static_cast<float>(sum);
   const int64_t param = (strip * kWeightGroup + first) / kFormat.span() * kTileRows;
   const int64_t factor = (strip * kStripGroups + first / kFormat.group) * kTileRows;
   const auto factors = [factor](const int8_t* at) {
@@ -79,11 +78,11 @@ void AddGroup(const IntLinearArgs& a, int64_t m, int64_t strip, int first, float
   for (int n = 0; n < kTileRows; ++n) {
     const float scale = ReadParam(a.weights.scales + param, factors(a.weights.scale_factors), n);
     const auto dot = static_cast<float>(dots[n] - kFormat.zero_point() * sum);
-    y[n] = std::fma(dot, scale * a.x.scale[x], y[n]);
+    y[n] = std::fma(dot, scale * x_scale, y[n]);
     if constexpr (kFormat.has_minimum) {
       const float minimum =
           ReadParam(a.weights.minima + param, factors(a.weights.minimum_factors), n);
-      y[n] = std::fma(minimum, a.x.scale[x] * static_cast<float>(sum), y[n]);
+      y[n] = std::fma(minimum, scaled_sum, y[n]);
     }
   }
 }
