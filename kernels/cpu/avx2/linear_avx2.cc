@@ -188,42 +188,64 @@ template <CodeFormat kFormat>
   }
 }
 
+// The arguments from row `row` and tile `tile` on: what the inner loops add up is then strips
+// alone.
+template <CodeFormat kFormat>
+[[gnu::always_inline]] inline IntLinearArgs StartAt(IntLinearArgs a, int row, int tile) {
+  const int64_t strips = a.cols / kGroup;
+  const int64_t params = tile * (a.cols / kFormat.span()) * kTile;
+  a.weights.codes += tile * strips * 64 * kFormat.bits;
+  a.weights.scales += params;
+  if constexpr (kFormat.has_minimum) a.weights.minima += params;
+  if constexpr (kFormat.two_level) {
+    const int64_t factors = tile * (a.cols / kFormat.group) * kTile;
+    a.weights.scale_factors += factors;
+    if constexpr (kFormat.has_minimum) a.weights.minimum_factors += factors;
+  }
+  a.x.q += row * a.cols;
+  a.x.scale += row * strips;
+  a.x.scaled_sum += row * strips;
+  a.x.sum += row * strips;
+  a.x.first_sum += row * strips;
+  return a;
+}
+
 // Adds group kFirst / group of strip `strip` to y.
 template <int kRows, CodeFormat kFormat, int kFirst>
-[[gnu::always_inline]] inline void AddGroup(const IntLinearArgs& a, int row, int tile,
-                                            int64_t strip, __m256 (&y)[kRows][2]) {
+[[gnu::always_inline]] inline void AddGroup(const IntLinearArgs& a, int64_t strip,
+                                            __m256 (&y)[kRows][2]) {
   // What the dots still have to be moved by, in units of the group's sum of q.
   constexpr int kShift = kFormat.bits == 8 ? 128 - kFormat.zero_point() : -kFormat.zero_point();
   const int64_t strips = a.cols / kGroup;
-  const int64_t x = row * strips + strip;
   const auto sum = [&](int m) {
-    const int64_t at = x + m * strips;
+    const int64_t at = strip + m * strips;
     if constexpr (kFormat.group == kGroup) return a.x.sum[at];
     return kFirst == 0 ? a.x.first_sum[at] : a.x.sum[at] - a.x.first_sum[at];
   };
   __m256i dots[kRows][2];
   for (int m = 0; m < kRows; ++m) dots[m][0] = dots[m][1] = _mm256_setzero_si256();
-  const uint8_t* codes = a.weights.codes + (tile * strips + strip) * (64 * kFormat.bits);
-  const int8_t* q = a.x.q + row * a.cols + strip * kGroup;
+  const uint8_t* codes = a.weights.codes + strip * (64 * kFormat.bits);
+  const int8_t* q = a.x.q + strip * kGroup;
   if constexpr (kFormat.bits == 8) {
     AddDots8<kRows>(codes, q, a.cols, dots);
   } else {
     AddDots<kRows, kFormat.bits, kFirst / 4, (kFirst + kFormat.group) / 4>(codes, q, a.cols, dots);
   }
-  const auto column = static_cast<uint64_t>(tile * a.cols + strip * kGroup + kFirst);
+  const auto column = static_cast<uint64_t>(strip * kGroup + kFirst);
   for (int h = 0; h < 2; ++h) {
     const __m256 scale = ReadParams<kFormat>(a.weights.scales, a.weights.scale_factors, column, h);
     for (int m = 0; m < kRows; ++m) {
       __m256i dot = dots[m][h];
       if constexpr (kShift != 0) dot = _mm256_add_epi32(dot, _mm256_set1_epi32(kShift * sum(m)));
-      const __m256 product = _mm256_mul_ps(scale, _mm256_broadcast_ss(a.x.scale + x + m * strips));
+      const __m256 product =
+          _mm256_mul_ps(scale, _mm256_broadcast_ss(a.x.scale + strip + m * strips));
       y[m][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), product, y[m][h]);
     }
     if constexpr (kFormat.has_minimum) {
       const __m256 minimum =
           ReadParams<kFormat>(a.weights.minima, a.weights.minimum_factors, column, h);
       for (int m = 0; m < kRows; ++m) {
-        const int64_t at = x + m * strips;
+        const int64_t at = strip + m * strips;
         const float scaled = kFormat.group == kGroup ? a.x.scaled_sum[at]
                                                      : a.x.scale[at] * static_cast<float>(sum(m));
         y[m][h] = _mm256_fmadd_ps(minimum, _mm256_set1_ps(scaled), y[m][h]);
@@ -236,10 +258,11 @@ template <int kRows, CodeFormat kFormat>
 void IntBlock(const IntLinearArgs& a, int row, int tile) {
   __m256 y[kRows][2];
   for (int m = 0; m < kRows; ++m) y[m][0] = y[m][1] = _mm256_setzero_ps();
+  const IntLinearArgs block = StartAt<kFormat>(a, row, tile);
   for (int64_t strip = 0; strip < a.cols / kGroup; ++strip) {
-    AddGroup<kRows, kFormat, 0>(a, row, tile, strip, y);
+    AddGroup<kRows, kFormat, 0>(block, strip, y);
     if constexpr (kFormat.group < kGroup) {
-      AddGroup<kRows, kFormat, kFormat.group>(a, row, tile, strip, y);
+      AddGroup<kRows, kFormat, kFormat.group>(block, strip, y);
     }
   }
   const int first = tile * kTile;

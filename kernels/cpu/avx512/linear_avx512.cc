@@ -120,17 +120,38 @@ template <CodeFormat kFormat>
   }
 }
 
+// The arguments from row `row` and tile `tile` on: what the inner loops add up is then strips
+// alone.
+template <CodeFormat kFormat>
+[[gnu::always_inline]] inline IntLinearArgs StartAt(IntLinearArgs a, int row, int tile) {
+  const int64_t strips = a.cols / kGroup;
+  const int64_t params = tile * (a.cols / kFormat.span()) * kTile;
+  a.weights.codes += tile * strips * 64 * kFormat.bits;
+  a.weights.scales += params;
+  if constexpr (kFormat.has_minimum) a.weights.minima += params;
+  if constexpr (kFormat.two_level) {
+    const int64_t factors = tile * (a.cols / kFormat.group) * kTile;
+    a.weights.scale_factors += factors;
+    if constexpr (kFormat.has_minimum) a.weights.minimum_factors += factors;
+  }
+  a.x.q += row * a.cols;
+  a.x.scale += row * strips;
+  a.x.scaled_sum += row * strips;
+  a.x.sum += row * strips;
+  a.x.first_sum += row * strips;
+  return a;
+}
+
 // Adds group kFirst / group of strip `strip` to y. Two accumulators per (row, tile), at most 24 of
 // 32 registers.
 template <int kRows, int kTiles, CodeFormat kFormat, int kFirst>
-[[gnu::always_inline]] inline void AddGroup(const IntLinearArgs& a, int row, int tile,
-                                            int64_t strip, __m512 (&y)[kRows][kTiles]) {
+[[gnu::always_inline]] inline void AddGroup(const IntLinearArgs& a, int64_t strip,
+                                            __m512 (&y)[kRows][kTiles]) {
   constexpr int kStripBytes = 64 * kFormat.bits;
   constexpr int kZeroPoint = kFormat.zero_point();
   const int64_t strips = a.cols / kGroup;
-  const int64_t x = row * strips + strip;
   const auto sum = [&](int m) {
-    const int64_t at = x + m * strips;
+    const int64_t at = strip + m * strips;
     if constexpr (kFormat.group == kGroup) return a.x.sum[at];
     return kFirst == 0 ? a.x.first_sum[at] : a.x.sum[at] - a.x.first_sum[at];
   };
@@ -141,20 +162,20 @@ template <int kRows, int kTiles, CodeFormat kFormat, int kFirst>
     for (int t = 0; t < kTiles; ++t) dots[m][t] = start;
   }
   AddDots<kRows, kTiles, kFormat.bits, kFirst / 4, (kFirst + kFormat.group) / 4>(
-      a.weights.codes + (tile * strips + strip) * kStripBytes, strips * kStripBytes,
-      a.x.q + row * a.cols + strip * kGroup, a.cols, dots);
+      a.weights.codes + strip * kStripBytes, strips * kStripBytes, a.x.q + strip * kGroup, a.cols,
+      dots);
   for (int t = 0; t < kTiles; ++t) {
-    const auto column = static_cast<uint64_t>((tile + t) * a.cols + strip * kGroup + kFirst);
+    const auto column = static_cast<uint64_t>(t * a.cols + strip * kGroup + kFirst);
     const __m512 scale = ReadParams<kFormat>(a.weights.scales, a.weights.scale_factors, column);
     for (int m = 0; m < kRows; ++m) {
-      const __m512 product = _mm512_mul_ps(scale, _mm512_set1_ps(a.x.scale[x + m * strips]));
+      const __m512 product = _mm512_mul_ps(scale, _mm512_set1_ps(a.x.scale[strip + m * strips]));
       y[m][t] = _mm512_fmadd_ps(ToFloat(dots[m][t]), product, y[m][t]);
     }
     if constexpr (kFormat.has_minimum) {
       const __m512 minimum =
           ReadParams<kFormat>(a.weights.minima, a.weights.minimum_factors, column);
       for (int m = 0; m < kRows; ++m) {
-        const int64_t at = x + m * strips;
+        const int64_t at = strip + m * strips;
         const float scaled = kFormat.group == kGroup ? a.x.scaled_sum[at]
                                                      : a.x.scale[at] * static_cast<float>(sum(m));
         y[m][t] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(scaled), y[m][t]);
@@ -169,10 +190,11 @@ void IntBlock(const IntLinearArgs& a, int row, int tile) {
   for (int m = 0; m < kRows; ++m) {
     for (int t = 0; t < kTiles; ++t) y[m][t] = _mm512_setzero_ps();
   }
+  const IntLinearArgs block = StartAt<kFormat>(a, row, tile);
   for (int64_t strip = 0; strip < a.cols / kGroup; ++strip) {
-    AddGroup<kRows, kTiles, kFormat, 0>(a, row, tile, strip, y);
+    AddGroup<kRows, kTiles, kFormat, 0>(block, strip, y);
     if constexpr (kFormat.group < kGroup) {
-      AddGroup<kRows, kTiles, kFormat, kFormat.group>(a, row, tile, strip, y);
+      AddGroup<kRows, kTiles, kFormat, kFormat.group>(block, strip, y);
     }
   }
   for (int m = 0; m < kRows; ++m) {

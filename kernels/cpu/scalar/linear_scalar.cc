@@ -57,21 +57,21 @@ float ReadParam(const uint16_t* params, const int8_t* factors, int n) {
 }
 
 // One group of one tile against row m.
-template <CodeFormat kFormat>
-void AddGroup(const IntLinearArgs& a, int64_t m, int64_t strip, int first, float* y) {
+template <CodeFormat kFormat, int kFirst>
+void AddGroup(const IntLinearArgs& a, int64_t m, int64_t strip, float* y) {
   constexpr int kStripGroups = kWeightGroup / kFormat.group;
   const int64_t x = m * (a.cols / kWeightGroup) + strip % (a.cols / kWeightGroup);
   int32_t dots[kTileRows] = {};
-  for (int line = first / 8; line < (first + kFormat.group) / 8; ++line) {
+  for (int line = kFirst / 8; line < (kFirst + kFormat.group) / 8; ++line) {
     AddLine<kFormat.bits>(a.weights.codes + strip * kFormat.bits * 64, line,
                           a.x.q + x * kWeightGroup, dots);
   }
   int32_t sum = a.x.sum[x];
-  if constexpr (kStripGroups == 2) sum = first == 0 ? a.x.first_sum[x] : sum - a.x.first_sum[x];
+  if constexpr (kStripGroups == 2) sum = kFirst == 0 ? a.x.first_sum[x] : sum - a.x.first_sum[x];
   const float x_scale = a.x.scale[x];
   const float scaled_sum = x_scale * static_cast<float>(sum);
-  const int64_t param = (strip * kWeightGroup + first) / kFormat.span() * kTileRows;
-  const int64_t factor = (strip * kStripGroups + first / kFormat.group) * kTileRows;
+  const int64_t param = (strip * kWeightGroup + kFirst) / kFormat.span() * kTileRows;
+  const int64_t factor = (strip * kStripGroups + kFirst / kFormat.group) * kTileRows;
   const auto factors = [factor](const int8_t* at) {
     return kFormat.two_level ? at + factor : nullptr;
   };
@@ -94,8 +94,9 @@ void LinearInt(const IntLinearArgs& a) {
     for (int m = 0; m < a.y.num_rows; ++m) {
       float y[kTileRows] = {};
       for (int64_t strip = tile * strips; strip < (tile + 1) * strips; ++strip) {
-        for (int first = 0; first < kWeightGroup; first += kFormat.group) {
-          AddGroup<kFormat>(a, m, strip, first, y);
+        AddGroup<kFormat, 0>(a, m, strip, y);
+        if constexpr (kFormat.group < kWeightGroup) {
+          AddGroup<kFormat, kFormat.group>(a, m, strip, y);
         }
       }
       for (int n = tile * kTileRows, row = 0; row < kTileRows && n < a.y.num_outputs; ++row, ++n) {
