@@ -28,7 +28,8 @@ void LinearF32(const FloatLinearArgs& a) {
 
 // dots[row] += u * q over columns 8 * line .. 8 * line + 7 of one strip.
 template <int kBits>
-void AddLine(const uint8_t* strip, int line, const int8_t* q, int32_t* dots) {
+[[gnu::always_inline]] inline void AddLine(const uint8_t* strip, int line, const int8_t* q,
+                                           int32_t* dots) {
   constexpr int kMore = kBits == 8 ? 0 : kBits - 4;  // bits above the low plane
   constexpr int kMask = (1 << kMore) - 1;
   const uint8_t* low = strip + line * (kBits == 8 ? 128 : 64);
@@ -36,6 +37,7 @@ void AddLine(const uint8_t* strip, int line, const int8_t* q, int32_t* dots) {
   const int shift = 2 * line * kMore % 8;
   const int8_t* x = q + 8 * line;
   for (int row = 0; row < kTileRows; ++row) {
+    int32_t dot = 0;
     for (int j = 0; j < 4; ++j) {
       const int at = row * 4 + j;
       int first = kBits == 8 ? low[at] : low[at] & 15;
@@ -45,22 +47,23 @@ void AddLine(const uint8_t* strip, int line, const int8_t* q, int32_t* dots) {
         first |= (more & kMask) << 4;
         second |= (more >> kMore & kMask) << 4;
       }
-      dots[row] += first * x[j] + second * x[4 + j];
+      dot += first * x[j] + second * x[4 + j];
     }
+    dots[row] += dot;
   }
 }
 
 // The parameter of output `n` of a tile, from what its row and group have.
-float ReadParam(const uint16_t* params, const int8_t* factors, int n) {
+[[gnu::always_inline]] inline float ReadParam(const uint16_t* params, const int8_t* factors,
+                                              int n) {
   const float value = HalfToFloat(params[n]);
   return factors == nullptr ? value : value * static_cast<float>(factors[n]);
 }
 
-// One group of one tile against row m.
+// One group of strip `strip`, counted from the first tile's, against group `x` of the activations.
 template <CodeFormat kFormat, int kFirst>
-void AddGroup(const IntLinearArgs& a, int64_t m, int64_t strip, float* y) {
+void AddGroup(const IntLinearArgs& a, int64_t strip, int64_t x, float* y) {
   constexpr int kStripGroups = kWeightGroup / kFormat.group;
-  const int64_t x = m * (a.cols / kWeightGroup) + strip % (a.cols / kWeightGroup);
   int32_t dots[kTileRows] = {};
   for (int line = kFirst / 8; line < (kFirst + kFormat.group) / 8; ++line) {
     AddLine<kFormat.bits>(a.weights.codes + strip * kFormat.bits * 64, line,
@@ -93,10 +96,10 @@ void LinearInt(const IntLinearArgs& a) {
   for (int tile = 0; tile < a.y.num_tiles; ++tile) {
     for (int m = 0; m < a.y.num_rows; ++m) {
       float y[kTileRows] = {};
-      for (int64_t strip = tile * strips; strip < (tile + 1) * strips; ++strip) {
-        AddGroup<kFormat, 0>(a, m, strip, y);
+      for (int64_t strip = 0; strip < strips; ++strip) {
+        AddGroup<kFormat, 0>(a, tile * strips + strip, m * strips + strip, y);
         if constexpr (kFormat.group < kWeightGroup) {
-          AddGroup<kFormat, kFormat.group>(a, m, strip, y);
+          AddGroup<kFormat, kFormat.group>(a, tile * strips + strip, m * strips + strip, y);
         }
       }
       for (int n = tile * kTileRows, row = 0; row < kTileRows && n < a.y.num_outputs; ++row, ++n) {
