@@ -7,12 +7,11 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
-#include <string>
 #include <vector>
 
 #include "engine/base/rng.h"
 #include "kernels/cpu/cpu_linear.h"
-#include "kernels/quant/half.h"
+#include "tests/unit/kernels/cpu/linear_rig.h"
 
 namespace intactkv {
 namespace {
@@ -23,90 +22,6 @@ std::vector<Isa> HostIsas() {
     if (isa <= HostIsa()) out.push_back(isa);
   }
   return out;
-}
-
-bool SameBits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-
-float Normalish(Rng& rng) {
-  return static_cast<float>(rng.Unit() + rng.Unit() + rng.Unit() - 1.5) * 2.0f;
-}
-
-std::vector<float> RandomFloats(int64_t n, uint64_t seed) {
-  Rng rng(seed);
-  std::vector<float> out(static_cast<size_t>(n));
-  for (float& v : out) v = Normalish(rng);
-  return out;
-}
-
-// A file tensor with plausible scales and any codes.
-struct TestTensor {
-  std::vector<std::byte> bytes;
-  HostTensor host;
-};
-
-void PutHalf(float value, std::byte* at) {
-  const uint16_t half = FloatToHalf(value);
-  std::memcpy(at, &half, sizeof(half));
-}
-
-// Plausible fp16 scale and minimum of one block; the codes stay what they are. The integer scales
-// of K-quants go up to 63, so their fp16 scales are smaller.
-void PutParams(BlockType type, std::byte* block, Rng& rng) {
-  const bool k_quant = BlockColumns(type) == kSuperBlock;
-  const float scale = (0.01f + 0.02f * static_cast<float>(rng.Unit())) * (k_quant ? 0.03f : 1.0f);
-  size_t at = 0;  // K-quants but two have their parameters behind the codes
-  if (k_quant && type != BlockType::kQ4_K && type != BlockType::kQ5_K) at = BlockBytes(type) - 2;
-  if (type == BlockType::kQ2_K) at -= 2;
-  PutHalf(scale, block + at);
-  if (StoredCodeFormat(type).has_minimum) {
-    PutHalf(Normalish(rng) * (k_quant ? 0.003f : 0.1f), block + at + 2);
-  }
-}
-
-TestTensor MakeTensor(TensorType type, int64_t rows, int64_t cols, uint64_t seed) {
-  const auto block = static_cast<BlockType>(type);
-  TestTensor out;
-  const size_t row_bytes = RowBytes(block, cols);
-  out.bytes.resize(static_cast<size_t>(rows) * row_bytes);
-  Rng rng(seed);
-  if (IsQuantized(block)) {
-    for (std::byte& b : out.bytes) b = static_cast<std::byte>(rng());
-    for (size_t at = 0; at < out.bytes.size(); at += BlockBytes(block)) {
-      PutParams(block, &out.bytes[at], rng);
-    }
-  } else {
-    for (size_t i = 0; i < static_cast<size_t>(rows * cols); ++i) {
-      const float value = Normalish(rng);
-      if (type == TensorType::kF32) std::memcpy(&out.bytes[4 * i], &value, 4);
-      if (type == TensorType::kF16) PutHalf(value, &out.bytes[2 * i]);
-      if (type == TensorType::kBF16) {
-        std::memcpy(&out.bytes[2 * i], reinterpret_cast<const char*>(&value) + 2, 2);
-      }
-    }
-  }
-  out.host = {.name = "test", .type = type, .rows = rows, .cols = cols, .data = out.bytes.data()};
-  return out;
-}
-
-LinearSpec Spec(const HostTensor& tensor, WeightFormat format = WeightFormat::kStored) {
-  LinearSpec spec;
-  spec.tensor = tensor;
-  spec.format = format;
-  return spec;
-}
-
-LinearSpec Part(LinearSpec spec, IndexRange rows, IndexRange cols) {
-  spec.rows = rows;
-  spec.cols = cols;
-  return spec;
-}
-
-std::unique_ptr<CpuLinear> MustLoad(const LinearSpec& spec, ThreadPool* pool) {
-  absl::StatusOr<std::unique_ptr<CpuLinear>> out = CpuLinear::Load(spec, pool);
-  EXPECT_TRUE(out.ok()) << out.status();
-  return std::move(out).value();
 }
 
 // Activations in both forms, by kernels/ref.
@@ -156,13 +71,6 @@ Activations MakeActivations(int rows, int64_t cols, uint64_t seed) {
   return Quantized(std::move(out));
 }
 
-std::vector<float> Dense(const CpuLinear& w) {
-  std::vector<float> out(static_cast<size_t>(w.rows() * w.cols()));
-  for (int64_t n = 0; n < w.rows(); ++n)
-    w.DequantizeRow(n, &out[static_cast<size_t>(n * w.cols())]);
-  return out;
-}
-
 std::vector<float> Expected(const CpuLinear& w, const Activations& x, bool int8) {
   std::vector<float> out(static_cast<size_t>(w.rows() * x.rows));
   if (!int8) {
@@ -197,48 +105,6 @@ std::vector<float> RunWhole(const LinearRunner& runner, const CpuLinear& w, cons
     for (int64_t i = w.rows(); i < stride; ++i) EXPECT_EQ(row[i], -7.0f);
   }
   return out;
-}
-
-constexpr TensorType kStoredTypes[] = {
-    TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ8_0,
-    TensorType::kQ2_K, TensorType::kQ3_K, TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
-
-struct FormatCase {
-  TensorType type;
-  WeightFormat format;
-  const char* name;
-};
-constexpr FormatCase kFormats[] = {
-    {TensorType::kQ4_0, WeightFormat::kStored, "q4_0"},
-    {TensorType::kQ4_1, WeightFormat::kStored, "q4_1"},
-    {TensorType::kQ8_0, WeightFormat::kStored, "q8_0"},
-    {TensorType::kQ5_0, WeightFormat::kStored, "q5_0"},
-    {TensorType::kQ5_1, WeightFormat::kStored, "q5_1"},
-    {TensorType::kQ2_K, WeightFormat::kStored, "q2_k"},
-    {TensorType::kQ3_K, WeightFormat::kStored, "q3_k"},
-    {TensorType::kQ4_K, WeightFormat::kStored, "q4_k"},
-    {TensorType::kQ5_K, WeightFormat::kStored, "q5_k"},
-    {TensorType::kQ6_K, WeightFormat::kStored, "q6_k"},
-    {TensorType::kF32, WeightFormat::kStored, "int4"},
-    {TensorType::kF32, WeightFormat::kInt8, "int8"},
-    {TensorType::kQ8_0, WeightFormat::kInt4, "int4"},
-    {TensorType::kQ4_1, WeightFormat::kInt8, "int8"},
-    {TensorType::kQ4_1, WeightFormat::kInt4, "q4_1"},
-    {TensorType::kQ8_0, WeightFormat::kInt8, "q8_0"},
-    {TensorType::kQ5_1, WeightFormat::kInt4, "int4"},
-    {TensorType::kQ6_K, WeightFormat::kInt4, "int4"},
-    {TensorType::kQ4_K, WeightFormat::kInt4, "q4_k"},
-    {TensorType::kQ3_K, WeightFormat::kInt4, "q3_k"},
-    {TensorType::kQ5_K, WeightFormat::kInt8, "int8"},
-    {TensorType::kQ4_1, WeightFormat::kF32, "f32"},
-    {TensorType::kQ6_K, WeightFormat::kF32, "f32"},
-    {TensorType::kBF16, WeightFormat::kF32, "f32"},
-};
-
-// Columns that type `c` can have: whole blocks.
-int64_t Cols(const FormatCase& c, int64_t cols) {
-  const int64_t block = BlockColumns(static_cast<BlockType>(c.type));
-  return (cols + block - 1) / block * block;
 }
 
 TEST(LinearTest, EveryKernelEqualsTheReferenceBitForBit) {
@@ -366,100 +232,6 @@ TEST(LinearTest, PartsAndThreadsDoNotMatter) {
       }
     }
   }
-}
-
-TEST(LinearTest, StoredTilesAreTheFileBitForBit) {
-  ThreadPool pool(2);
-  for (const TensorType type : kStoredTypes) {
-    const TestTensor tensor = MakeTensor(type, 50, 512, 31);
-    const auto w = MustLoad(Spec(tensor.host), &pool);
-    const auto block = static_cast<BlockType>(type);
-    std::vector<float> file(50 * 512);
-    for (size_t n = 0; n < 50; ++n) {
-      DequantizeBlocks(block, tensor.bytes.data() + n * RowBytes(block, 512), 512, &file[n * 512]);
-    }
-    EXPECT_TRUE(SameBits(Dense(*w), file));
-    const auto f32 = MustLoad(Spec(tensor.host, WeightFormat::kF32), &pool);
-    EXPECT_TRUE(SameBits(Dense(*f32), file));
-  }
-}
-
-// Rounding anew costs at most half a step of the group's range, and what fp16 takes from the ends.
-TEST(LinearTest, RoundedTilesStayWithinHalfAStepOfTheFile) {
-  ThreadPool pool(2);
-  for (const TensorType type : kStoredTypes) {
-    const TestTensor tensor = MakeTensor(type, 20, 512, 71);
-    const std::vector<float> file = Dense(*MustLoad(Spec(tensor.host, WeightFormat::kF32), &pool));
-    for (const auto& [format, top] :
-         {std::pair{WeightFormat::kInt8, 255.0f}, std::pair{WeightFormat::kInt4, 15.0f}}) {
-      const auto w = MustLoad(Spec(tensor.host, format), &pool);
-      const std::vector<float> got = Dense(*w);
-      if (w->format_name() != "int8" && w->format_name() != "int4") {
-        EXPECT_TRUE(SameBits(got, file)) << w->format_name();  // kept: it has that width
-        continue;
-      }
-      int moved = 0;
-      for (size_t at = 0; at < file.size(); at += kWeightGroup) {
-        const auto [low, high] = std::minmax_element(&file[at], &file[at] + kWeightGroup);
-        const float ends = (std::fabs(*low) + std::fabs(*high)) * 0x1p-10f;
-        for (size_t i = at; i < at + kWeightGroup; ++i) {
-          ASSERT_LE(std::fabs(got[i] - file[i]), (*high - *low) / top * 0.5f + ends);
-          moved += got[i] == file[i] ? 0 : 1;
-        }
-      }
-      EXPECT_GT(moved, 0);
-    }
-  }
-}
-
-TEST(LinearTest, RangesKeepTheirPart) {
-  ThreadPool pool(1);
-  for (const FormatCase& c : kFormats) {
-    const int64_t unit = std::max<int64_t>(32, BlockColumns(static_cast<BlockType>(c.type)));
-    const TestTensor tensor = MakeTensor(c.type, 40, 4 * unit, 41);
-    const auto whole = MustLoad(Spec(tensor.host, c.format), &pool);
-    const auto part = MustLoad(Part(Spec(tensor.host, c.format), {.begin = 3, .end = 22},
-                                    {.begin = unit, .end = 3 * unit}),
-                               &pool);
-    ASSERT_EQ(part->rows(), 19);
-    ASSERT_EQ(part->cols(), 2 * unit);
-    EXPECT_LT(part->bytes(), whole->bytes());
-    const std::vector<float> all = Dense(*whole);
-    const std::vector<float> some = Dense(*part);
-    const auto u = static_cast<size_t>(unit);
-    for (size_t n = 0; n < 19; ++n) {
-      EXPECT_TRUE(SameBits({&some[n * 2 * u], 2 * u}, {&all[(n + 3) * 4 * u + u], 2 * u}))
-          << c.name;
-    }
-  }
-}
-
-TEST(LinearTest, RefusesByName) {
-  ThreadPool pool(1);
-  TestTensor tensor = MakeTensor(TensorType::kF32, 4, 64, 51);
-  tensor.host.name = "blk.3.ffn_up";
-  const auto expect = [&](const LinearSpec& spec, absl::StatusCode code) {
-    const auto got = CpuLinear::Load(spec, &pool);
-    ASSERT_FALSE(got.ok());
-    EXPECT_EQ(got.status().code(), code);
-    EXPECT_NE(std::string(got.status().message()).find("blk.3.ffn_up"), std::string::npos);
-  };
-  const auto invalid = absl::StatusCode::kInvalidArgument;
-  expect(Spec(tensor.host, WeightFormat::kBF16), absl::StatusCode::kUnimplemented);
-  expect(Part(Spec(tensor.host), {.begin = 0, .end = 5}, {}), invalid);
-  expect(Part(Spec(tensor.host), {.begin = 2, .end = 2}, {}), invalid);
-  expect(Part(Spec(tensor.host), {.begin = -1, .end = 2}, {}), invalid);
-  expect(Part(Spec(tensor.host), {}, {.begin = 16, .end = 48}), invalid);
-  expect(Part(Spec(tensor.host), {}, {.begin = 32, .end = 96}), invalid);
-  const float nan = std::nanf("");
-  std::memcpy(tensor.bytes.data(), &nan, sizeof(nan));
-  expect(Spec(tensor.host, WeightFormat::kInt8), invalid);
-  EXPECT_TRUE(CpuLinear::Load(Spec(tensor.host, WeightFormat::kF32), &pool).ok());
-  tensor.host.data = nullptr;
-  expect(Spec(tensor.host), invalid);
-  TestTensor blocks = MakeTensor(TensorType::kQ4_K, 4, 512, 52);
-  blocks.host.name = tensor.host.name;
-  expect(Part(Spec(blocks.host), {}, {.begin = 128, .end = 384}), invalid);  // half blocks
 }
 
 }  // namespace
