@@ -88,47 +88,6 @@ int64_t GgufTensor::rows() const {
   return product;
 }
 
-std::string_view TensorTypeName(TensorType type) {
-  switch (type) {
-    case TensorType::kF32:
-      return "F32";
-    case TensorType::kF16:
-      return "F16";
-    case TensorType::kBF16:
-      return "BF16";
-    case TensorType::kQ8_0:
-      return "Q8_0";
-    case TensorType::kQ4_0:
-      return "Q4_0";
-    case TensorType::kQ4_1:
-      return "Q4_1";
-  }
-  return "unknown";
-}
-
-int TensorBlockElements(TensorType type) {
-  const bool blocked =
-      type == TensorType::kQ8_0 || type == TensorType::kQ4_0 || type == TensorType::kQ4_1;
-  return blocked ? 32 : 1;
-}
-
-int TensorBlockBytes(TensorType type) {
-  switch (type) {
-    case TensorType::kF32:
-      return 4;
-    case TensorType::kF16:
-    case TensorType::kBF16:
-      return 2;
-    case TensorType::kQ8_0:
-      return 34;
-    case TensorType::kQ4_0:
-      return 18;
-    case TensorType::kQ4_1:
-      return 20;
-  }
-  return 0;
-}
-
 std::string ShapeString(const std::vector<int64_t>& shape) {
   std::string out = "[";
   for (size_t i = 0; i < shape.size(); ++i) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/model/gguf_tensor_types.h"  // IWYU pragma: export
 #include "engine/model/mapped_file.h"
 #include "kernels/api/tensor.h"
 
@@ -66,11 +67,6 @@ struct GgufTensor {
   int64_t rows() const;  // product of the other sizes
   int64_t num_elements() const { return rows() * cols(); }
 };
-
-// "F32", "Q4_1", ....
-std::string_view TensorTypeName(TensorType type);
-int TensorBlockElements(TensorType type);  // 1, or 32 for the blocked types
-int TensorBlockBytes(TensorType type);
 
 // "[192, 576]" in file order (columns first).
 std::string ShapeString(const std::vector<int64_t>& shape);

@@ -34,33 +34,6 @@ uint64_t ElementBytes(GgufValueType type) {
   return index < std::size(kBytes) ? kBytes[index] : 0;
 }
 
-struct TensorTypeRow {
-  uint32_t id;
-  const char* name;
-  bool supported;
-  TensorType type;
-};
-
-// ggml's type numbers. Those that we do not read carry a name, so that the refusal can say which.
-constexpr TensorTypeRow kTensorTypes[] = {
-    {0, "F32", true, TensorType::kF32},       {1, "F16", true, TensorType::kF16},
-    {2, "Q4_0", true, TensorType::kQ4_0},     {3, "Q4_1", true, TensorType::kQ4_1},
-    {6, "Q5_0", false, TensorType::kF32},     {7, "Q5_1", false, TensorType::kF32},
-    {8, "Q8_0", true, TensorType::kQ8_0},     {9, "Q8_1", false, TensorType::kF32},
-    {10, "Q2_K", false, TensorType::kF32},    {11, "Q3_K", false, TensorType::kF32},
-    {12, "Q4_K", false, TensorType::kF32},    {13, "Q5_K", false, TensorType::kF32},
-    {14, "Q6_K", false, TensorType::kF32},    {15, "Q8_K", false, TensorType::kF32},
-    {16, "IQ2_XXS", false, TensorType::kF32}, {17, "IQ2_XS", false, TensorType::kF32},
-    {18, "IQ3_XXS", false, TensorType::kF32}, {19, "IQ1_S", false, TensorType::kF32},
-    {20, "IQ4_NL", false, TensorType::kF32},  {21, "IQ3_S", false, TensorType::kF32},
-    {22, "IQ2_S", false, TensorType::kF32},   {23, "IQ4_XS", false, TensorType::kF32},
-    {24, "I8", false, TensorType::kF32},      {25, "I16", false, TensorType::kF32},
-    {26, "I32", false, TensorType::kF32},     {27, "I64", false, TensorType::kF32},
-    {28, "F64", false, TensorType::kF32},     {29, "IQ1_M", false, TensorType::kF32},
-    {30, "BF16", true, TensorType::kBF16},    {34, "TQ1_0", false, TensorType::kF32},
-    {35, "TQ2_0", false, TensorType::kF32},   {39, "MXFP4", false, TensorType::kF32},
-};
-
 }  // namespace
 
 std::string Printable(std::string_view text) {
@@ -286,19 +259,19 @@ absl::Status GgufParser::ReadShape(const std::string& where, GgufTensor* tensor)
 absl::Status GgufParser::ReadTensorType(const std::string& where, GgufTensor* tensor) {
   uint32_t id = 0;
   RETURN_IF_ERROR(Read(where, "type", &id));
-  const auto row = std::find_if(std::begin(kTensorTypes), std::end(kTensorTypes),
-                                [id](const TensorTypeRow& r) { return r.id == id; });
-  if (row == std::end(kTensorTypes)) {
-    return Error(where, "type number " + std::to_string(id) + " is unknown");
+  const GgufTensorType* known = FindGgufTensorType(id);
+  if (known == nullptr) return Error(where, "type number " + std::to_string(id) + " is unknown");
+  const std::string name(known->name);
+  if (!known->type.has_value()) {
+    return Unimplemented(file_.path_ + ": " + where + ": type " + name +
+                         " is not supported; use a file of the same model in " +
+                         SupportedTensorTypes() + ", such as Q4_K_M");
   }
-  if (!row->supported) {
-    return Unimplemented(file_.path_ + ": " + where + ": type " + row->name +
-                         " is not supported; use a file in F32, F16, BF16, Q8_0, Q4_0 or Q4_1");
-  }
-  tensor->type = row->type;
-  if (tensor->cols() % TensorBlockElements(tensor->type) != 0) {
-    return Error(where, "shape " + ShapeString(tensor->shape) + ": type " + row->name +
-                            " needs columns that are a multiple of 32");
+  tensor->type = *known->type;
+  const int block = TensorBlockElements(tensor->type);
+  if (tensor->cols() % block != 0) {
+    return Error(where, "shape " + ShapeString(tensor->shape) + ": type " + name +
+                            " needs columns that are a multiple of " + std::to_string(block));
   }
   return absl::OkStatus();
 }

@@ -46,8 +46,10 @@ class LlamaModel::Loader {
       model->layers_.push_back(std::move(layer));
     }
     ASSIGN_OR_RETURN(model->output_norm_, LoadVector("output_norm.weight", config_.hidden));
-    if (config_.tied_embeddings) return absl::OkStatus();
-    ASSIGN_OR_RETURN(model->head_, LoadLinear("output.weight", /*is_head=*/true));
+    if (!config_.tied_embeddings) {
+      ASSIGN_OR_RETURN(model->head_, LoadLinear("output.weight", /*is_head=*/true));
+    }
+    model->rounded_ = std::move(rounded_);
     return absl::OkStatus();
   }
 
@@ -80,6 +82,10 @@ class LlamaModel::Loader {
     spec.tensor = ToHostTensor(*tensor);
     spec.format = is_head ? HeadFormat(options_.format, tensor->type) : options_.format;
     ASSIGN_OR_RETURN(std::unique_ptr<Linear> linear, backend_.LoadLinear(spec));
+    const std::string format(linear->format_name());
+    if (format == "int4" || format == "int8") {
+      ++rounded_[std::string(TensorTypeName(tensor->type)) + " to " + format];
+    }
     Report(*tensor);
     return linear;
   }
@@ -101,6 +107,7 @@ class LlamaModel::Loader {
   Backend& backend_;
   const LoadOptions& options_;
   LoadProgress progress_;
+  std::map<std::string, int> rounded_;
 };
 
 AttentionWeights LlamaModel::Layer::attention() const {
@@ -182,6 +189,14 @@ std::string LlamaModel::DescribeFormats() const {
   }
   out += "embedding " + std::string(embedding_->format_name());
   out += head_ == nullptr ? " (also the head)" : ", head " + std::string(head_->format_name());
+  return out;
+}
+
+std::string LlamaModel::DescribeRounding() const {
+  std::string out;
+  for (const auto& [what, count] : rounded_) {
+    out += (out.empty() ? "" : ", ") + std::to_string(count) + " " + what;
+  }
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -54,6 +55,9 @@ class LlamaModel {
 
   // The formats of the linears, e.g. "210 q4_1, embedding q8_0 (also the head)".
   std::string DescribeFormats() const;
+  // The linears whose numbers are not the file's, because they were rounded to int8 or int4 while
+  // loading: "14 F32 to int4, 1 F32 to int8"; empty if there are none.
+  std::string DescribeRounding() const;
 
  private:
   struct Layer {
@@ -74,7 +78,8 @@ class LlamaModel {
   std::unique_ptr<Linear> embedding_;
   std::unique_ptr<Linear> head_;  // null: tied, the embedding is the head
   std::vector<Layer> layers_;
-  std::vector<float> output_norm_;  // [hidden]
+  std::vector<float> output_norm_;      // [hidden]
+  std::map<std::string, int> rounded_;  // "F32 to int4" and the like: how many linears
 };
 
 // The format of the embedding and the head where the other linears take `format`: never 4 bits by

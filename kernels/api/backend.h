@@ -37,7 +37,7 @@ struct LinearSpec {
   HostTensor tensor;  // [rows = outputs, cols = inputs]
   WeightFormat format = WeightFormat::kStored;
   IndexRange rows;  // outputs kept
-  IndexRange cols;  // inputs kept; multiples of 32
+  IndexRange cols;  // inputs kept; multiples of 32 and of the file type's block
 };
 
 // A linear weight as the backend keeps it. Immutable.
@@ -47,7 +47,7 @@ class Linear {
   virtual int64_t rows() const = 0;  // outputs
   virtual int64_t cols() const = 0;  // inputs
   virtual size_t bytes() const = 0;
-  virtual std::string_view format_name() const = 0;  // "q4_1", "q8_0", "int4", "int8", "f32", ...
+  virtual std::string_view format_name() const = 0;  // "q4_1", "q6_k", "int4", "int8", "f32", ...
   // Writes row `row` dequantized, cols() floats. For Embed and for tests.
   virtual void DequantizeRow(int64_t row, float* out) const = 0;
 };

@@ -22,11 +22,15 @@ std::unique_ptr<Linear> RandomLinear(Backend& backend, TensorType type, int64_t 
   std::vector<std::byte> bytes(static_cast<size_t>(rows) * RowBytes(block, cols));
   Rng rng(static_cast<uint64_t>(rows * cols));
   for (std::byte& b : bytes) b = static_cast<std::byte>(rng());
-  const uint16_t scale = FloatToHalf(type == TensorType::kQ8_0 ? 2e-4f : 3e-3f);
-  const uint16_t minimum = FloatToHalf(-2.2e-2f);
-  for (size_t at = 0; at < bytes.size(); at += RowBytes(block, kWeightGroup)) {
-    std::memcpy(&bytes[at], &scale, 2);
-    if (type == TensorType::kQ4_1) std::memcpy(&bytes[at + 2], &minimum, 2);
+  const auto put = [&bytes](size_t at, float value) {
+    const uint16_t half = FloatToHalf(value);
+    std::memcpy(&bytes[at], &half, sizeof(half));
+  };
+  const bool k_quant = BlockColumns(block) == kSuperBlock;
+  for (size_t at = 0; at < bytes.size(); at += BlockBytes(block)) {
+    put(at, type == TensorType::kQ8_0 ? 2e-4f : k_quant ? 1e-4f : 3e-3f);
+    if (StoredCodeFormat(block).has_minimum) put(at + 2, k_quant ? 1e-4f : -2.2e-2f);
+    if (type == TensorType::kQ6_K) put(at + BlockBytes(block) - 2, 1e-5f);
   }
   LinearSpec spec;
   spec.tensor = {.name = "random", .type = type, .rows = rows, .cols = cols, .data = bytes.data()};
@@ -150,23 +154,26 @@ BENCHMARK(Prefill512)
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
-// M rows times one weight on one thread: range(0) = rows of x.
-void LinearQ4(benchmark::State& state) {
+// M rows times one weight of 1536 x 768 on one thread: range(0) = rows of x.
+void LinearOf(benchmark::State& state, TensorType type) {
+  constexpr int kCols = 768;
   ThreadPool pool(1);
   const Isa isa = SelectIsa().value();
   auto backend = MakeCpuBackend(isa, 1).value();
-  const auto weight = RandomLinear(*backend, TensorType::kQ4_1, 1536, 576);
+  const auto weight = RandomLinear(*backend, type, 1536, kCols);
   const auto& w = dynamic_cast<const CpuLinear&>(*weight);
   const size_t rows = static_cast<size_t>(state.range(0));
-  const std::vector<int8_t> q(rows * 576, 3);
-  const std::vector<float> scale(rows * 18, 0.01f);
-  const std::vector<int32_t> sum(rows * 18, 96);
+  const std::vector<int8_t> q(rows * kCols, 3);
+  const std::vector<float> scale(rows * kCols / 32, 0.01f);
+  const std::vector<int32_t> sum(rows * kCols / 32, 96);
   std::vector<float> out(rows * 1536);
   const LinearRunner runner(isa, ActivationFormat::kInt8);
-  const ActivationRows x = {
-      .f32 = nullptr,
-      .int8 = {
-          .q = q.data(), .scale = scale.data(), .scaled_sum = scale.data(), .sum = sum.data()}};
+  const ActivationRows x = {.f32 = nullptr,
+                            .int8 = {.q = q.data(),
+                                     .scale = scale.data(),
+                                     .scaled_sum = scale.data(),
+                                     .sum = sum.data(),
+                                     .first_sum = sum.data()}};
   for (auto _ : state) {
     runner.Run(
         w, x,
@@ -175,10 +182,21 @@ void LinearQ4(benchmark::State& state) {
     benchmark::DoNotOptimize(out.data());
   }
   state.counters["op/s"] = benchmark::Counter(
-      2.0 * 1536 * 576 * static_cast<double>(rows * static_cast<size_t>(state.iterations())),
+      2.0 * 1536 * kCols * static_cast<double>(rows * static_cast<size_t>(state.iterations())),
       benchmark::Counter::kIsRate);
 }
-BENCHMARK(LinearQ4)->Arg(1)->Arg(2)->Arg(4)->Arg(8)->Arg(64)->Arg(512);
+#define INTACTKV_LINEAR_BENCH(type) \
+  BENCHMARK_CAPTURE(LinearOf, type, TensorType::k##type)->Arg(1)->Arg(4)->Arg(8)->Arg(64)->Arg(512)
+INTACTKV_LINEAR_BENCH(Q4_0);
+INTACTKV_LINEAR_BENCH(Q4_1);
+INTACTKV_LINEAR_BENCH(Q8_0);
+INTACTKV_LINEAR_BENCH(Q5_0);
+INTACTKV_LINEAR_BENCH(Q5_1);
+INTACTKV_LINEAR_BENCH(Q2_K);
+INTACTKV_LINEAR_BENCH(Q3_K);
+INTACTKV_LINEAR_BENCH(Q4_K);
+INTACTKV_LINEAR_BENCH(Q5_K);
+INTACTKV_LINEAR_BENCH(Q6_K);
 
 }  // namespace
 }  // namespace intactkv

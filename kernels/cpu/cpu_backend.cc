@@ -41,11 +41,14 @@ class CpuBackend final : public Backend {
   std::vector<KernelChoice> Kernels(const ContextOptions& options) const override {
     const std::string suffix = std::string("__") + GetLinearKernels(isa_).isa;
     const bool int8 = options.activations == ActivationFormat::kInt8;
+    const auto gemm = [&](int bits) {
+      return "gemm_w" + std::to_string(bits) + (int8 ? "a8" : "f32") +
+             (bits == 6 ? "_g16" : "_g32") + suffix;
+    };
     std::vector<KernelChoice> out = {
-        {"linear 4-bit", (int8 ? "gemm_w4a8_g32" : "gemm_w4f32_g32") + suffix},
-        {"linear 8-bit", (int8 ? "gemm_w8a8_g32" : "gemm_w8f32_g32") + suffix},
-        {"linear f32", "gemm_f32" + suffix},
-        {"row operations", "row_ops" + suffix}};
+        {"linear 4-bit", gemm(4)},           {"linear 5-bit", gemm(5)},
+        {"linear 6-bit", gemm(6)},           {"linear 8-bit", gemm(8)},
+        {"linear f32", "gemm_f32" + suffix}, {"row operations", "row_ops" + suffix}};
     for (KernelChoice& choice : KvAttention::Kernels(options, isa_)) {
       out.push_back(std::move(choice));
     }

@@ -16,8 +16,13 @@ static_assert(static_cast<int>(BlockType::kBF16) == static_cast<int>(TensorType:
 static_assert(static_cast<int>(BlockType::kQ8_0) == static_cast<int>(TensorType::kQ8_0));
 static_assert(static_cast<int>(BlockType::kQ4_0) == static_cast<int>(TensorType::kQ4_0));
 static_assert(static_cast<int>(BlockType::kQ4_1) == static_cast<int>(TensorType::kQ4_1));
-
-size_t AlignUp(size_t bytes) { return (bytes + 63) / 64 * 64; }
+static_assert(static_cast<int>(BlockType::kQ5_0) == static_cast<int>(TensorType::kQ5_0));
+static_assert(static_cast<int>(BlockType::kQ5_1) == static_cast<int>(TensorType::kQ5_1));
+static_assert(static_cast<int>(BlockType::kQ2_K) == static_cast<int>(TensorType::kQ2_K));
+static_assert(static_cast<int>(BlockType::kQ3_K) == static_cast<int>(TensorType::kQ3_K));
+static_assert(static_cast<int>(BlockType::kQ4_K) == static_cast<int>(TensorType::kQ4_K));
+static_assert(static_cast<int>(BlockType::kQ5_K) == static_cast<int>(TensorType::kQ5_K));
+static_assert(static_cast<int>(BlockType::kQ6_K) == static_cast<int>(TensorType::kQ6_K));
 
 absl::Status CheckRange(const std::string& name, std::string_view what, const IndexRange& range,
                         int64_t size) {
@@ -50,9 +55,7 @@ class LinearLoader {
     const bool stored = KeepsCodes(format);
     if (stored) {
       code_format_ = StoredCodeFormat(type_);
-      linear_->format_name_ = type_ == BlockType::kQ8_0   ? "q8_0"
-                              : type_ == BlockType::kQ4_0 ? "q4_0"
-                                                          : "q4_1";
+      linear_->format_name_ = StoredName(type_);
     } else {
       code_format_ = {.bits = format == WeightFormat::kInt8 ? 8 : 4, .has_minimum = true};
       linear_->format_name_ = code_format_.bits == 8 ? "int8" : "int4";
@@ -85,28 +88,20 @@ class LinearLoader {
 
   void FillPanel(int64_t tile) const {
     const int64_t cols = linear_->cols_;
-    std::vector<float> row(static_cast<size_t>(cols));
-    const int64_t end = std::min<int64_t>((tile + 1) * kTileRows, linear_->rows_);
-    for (int64_t n = tile * kTileRows; n < end; ++n) {
-      DequantizeBlocks(type_, SourceRow(n), cols, row.data());
-      float* out = linear_->panels_ + tile * cols * kTileRows + n % kTileRows;
-      for (int64_t k = 0; k < cols; ++k) out[k * kTileRows] = row[static_cast<size_t>(k)];
-    }
+    std::vector<float> values(static_cast<size_t>(cols));
+    ForEachRow(tile, [&](int64_t row, const std::byte* source) {
+      DequantizeBlocks(type_, source, cols, values.data());
+      float* out = linear_->panels_ + tile * cols * kTileRows + row % kTileRows;
+      for (int64_t k = 0; k < cols; ++k) out[k * kTileRows] = values[static_cast<size_t>(k)];
+    });
   }
 
   absl::StatusOr<std::unique_ptr<CpuLinear>> FillTiles(bool stored) {
-    TileWeights& tiles = linear_->tiles_;
-    tiles.layout = {.format = code_format_, .rows = linear_->rows_, .cols = linear_->cols_};
-    const size_t codes = AlignUp(tiles.layout.code_bytes());
-    const size_t params = AlignUp(tiles.layout.param_count() * sizeof(uint16_t));
-    const size_t num_params = code_format_.has_minimum ? 2 : 1;
-    ASSIGN_OR_RETURN(linear_->memory_, WeightMemory::Allocate(codes + params * num_params));
-    std::byte* data = linear_->memory_.data();
-    tiles.codes = reinterpret_cast<uint8_t*>(data);
-    tiles.scales = reinterpret_cast<uint16_t*>(data + codes);
-    if (code_format_.has_minimum) {
-      tiles.minima = reinterpret_cast<uint16_t*>(data + codes + params);
-    }
+    const TileLayout layout = {
+        .format = code_format_, .rows = linear_->rows_, .cols = linear_->cols_};
+    ASSIGN_OR_RETURN(linear_->memory_, WeightMemory::Allocate(layout.bytes()));
+    linear_->tiles_ = PlaceTiles(layout, linear_->memory_.data());
+    linear_->format_index_ = CodeFormatIndex(code_format_);
     std::atomic<bool> ok{true};
     pool_->Run(static_cast<int>(linear_->num_tiles()), [&](int tile, int) {
       if (stored) {
@@ -123,30 +118,43 @@ class LinearLoader {
   }
 
   void FillStoredTile(int64_t tile) const {
-    const size_t block = RowBytes(type_, kWeightGroup);
-    const int64_t end = std::min<int64_t>((tile + 1) * kTileRows, linear_->rows_);
-    for (int64_t n = tile * kTileRows; n < end; ++n) {
-      const std::byte* source = SourceRow(n);
-      for (int64_t g = 0; g < linear_->cols_ / kWeightGroup; ++g, source += block) {
-        StoreGroup(linear_->tiles_, n, g, ReadBlock(type_, source));
+    const int columns = BlockColumns(type_);
+    const int block_groups = columns / code_format_.group;
+    CodeGroup groups[kMaxBlockGroups];
+    ForEachRow(tile, [&](int64_t row, const std::byte* source) {
+      int64_t group = 0;
+      for (int64_t k = 0; k < linear_->cols_; k += columns, source += BlockBytes(type_)) {
+        ReadBlock(type_, source, groups);
+        for (int g = 0; g < block_groups; ++g) {
+          StoreGroup(linear_->tiles_, row, group++, groups[g]);
+        }
       }
-    }
+    });
   }
 
   bool FillRoundedTile(int64_t tile) const {
-    const size_t block = RowBytes(type_, kWeightGroup);
-    const int64_t end = std::min<int64_t>((tile + 1) * kTileRows, linear_->rows_);
-    for (int64_t n = tile * kTileRows; n < end; ++n) {
-      const std::byte* source = SourceRow(n);
-      for (int64_t g = 0; g < linear_->cols_ / kWeightGroup; ++g, source += block) {
-        float values[kWeightGroup];
-        DequantizeBlocks(type_, source, kWeightGroup, values);
-        CodeGroup group;
-        if (!QuantizeGroup(values, code_format_.bits, &group)) return false;
-        StoreGroup(linear_->tiles_, n, g, group);
+    // At least one group, and whole blocks.
+    const int columns = std::max(kWeightGroup, BlockColumns(type_));
+    float values[kSuperBlock];
+    bool ok = true;
+    ForEachRow(tile, [&](int64_t row, const std::byte* source) {
+      for (int64_t k = 0; ok && k < linear_->cols_; k += columns) {
+        DequantizeBlocks(type_, source, columns, values);
+        source += RowBytes(type_, columns);
+        for (int i = 0; ok && i < columns; i += kWeightGroup) {
+          CodeGroup group;
+          ok = QuantizeGroup(values + i, code_format_.bits, &group);
+          if (ok) StoreGroup(linear_->tiles_, row, (k + i) / kWeightGroup, group);
+        }
       }
-    }
-    return true;
+    });
+    return ok;
+  }
+
+  template <typename Use>
+  void ForEachRow(int64_t tile, const Use& use) const {
+    const int64_t end = std::min<int64_t>((tile + 1) * kTileRows, linear_->rows_);
+    for (int64_t row = tile * kTileRows; row < end; ++row) use(row, SourceRow(row));
   }
 
   const HostTensor& tensor_;
@@ -172,9 +180,10 @@ absl::StatusOr<std::unique_ptr<CpuLinear>> CpuLinear::Load(const LinearSpec& spe
   RETURN_IF_ERROR(CheckRange(tensor.name, "rows", spec.rows, tensor.rows));
   RETURN_IF_ERROR(CheckRange(tensor.name, "columns", spec.cols, tensor.cols));
   const int64_t end = spec.cols.end < 0 ? tensor.cols : spec.cols.end;
-  if (tensor.cols % kWeightGroup != 0 || spec.cols.begin % kWeightGroup != 0 ||
-      end % kWeightGroup != 0) {
-    return InvalidArgument("tensor " + tensor.name + ": columns are not multiples of 32");
+  const int unit = std::max(kWeightGroup, BlockColumns(static_cast<BlockType>(tensor.type)));
+  if (tensor.cols % unit != 0 || spec.cols.begin % unit != 0 || end % unit != 0) {
+    return InvalidArgument("tensor " + tensor.name + ": columns are not multiples of " +
+                           std::to_string(unit));
   }
   return LinearLoader(spec, pool).Fill(spec.format);
 }
@@ -186,8 +195,9 @@ void CpuLinear::DequantizeRow(int64_t row, float* out) const {
     for (int64_t k = 0; k < cols_; ++k) out[k] = panel[k * kTileRows];
     return;
   }
-  for (int64_t g = 0; g < cols_ / kWeightGroup; ++g) {
-    DequantizeGroup(tiles_.layout.format, LoadGroup(tiles_, row, g), out + g * kWeightGroup);
+  const CodeFormat format = tiles_.layout.format;
+  for (int64_t g = 0; g < tiles_.layout.num_groups(); ++g) {
+    DequantizeGroup(format, LoadGroup(tiles_, row, g), out + g * format.group);
   }
 }
 
@@ -219,45 +229,29 @@ void LinearRunner::Run(const CpuLinear& w, const ActivationRows& x, const Linear
 }
 
 void LinearRunner::RunInt8(const CpuLinear& w, const Int8Rows& x, const LinearPart& part) const {
-  const TileWeights& tiles = w.tiles();
-  const int64_t groups = tiles.layout.num_groups();
-  const int64_t first = part.tile * groups;
-  const int64_t row = part.row * groups;
-  const IntLinearArgs args = {
-      .codes = tiles.codes + static_cast<size_t>(first) * tiles.layout.group_bytes(),
-      .scales = tiles.scales + first * kTileRows,
-      .minima = tiles.minima == nullptr ? nullptr : tiles.minima + first * kTileRows,
-      .cols = w.cols(),
-      .x = {.q = x.q + row * kWeightGroup,
-            .scale = x.scale + row,
-            .scaled_sum = x.scaled_sum + row,
-            .sum = x.sum + row},
-      .y = {.num_rows = part.num_rows,
-            .num_tiles = part.num_tiles,
-            .num_outputs = NumOutputs(w, part),
-            .out = part.out,
-            .stride = part.stride}};
-  const bool minimum = tiles.minima != nullptr;
-  if (tiles.layout.format.bits == 4) {
-    (minimum ? kernels_.linear_u4_minimum : kernels_.linear_u4_symmetric)(args);
-  } else {
-    (minimum ? kernels_.linear_u8_minimum : kernels_.linear_u8_symmetric)(args);
-  }
+  const int64_t group = part.row * (w.cols() / kWeightGroup);
+  kernels_.linear_int[w.format_index()]({.weights = ViewTiles(w.tiles(), part.tile),
+                                         .cols = w.cols(),
+                                         .x = {.q = x.q + group * kWeightGroup,
+                                               .scale = x.scale + group,
+                                               .scaled_sum = x.scaled_sum + group,
+                                               .sum = x.sum + group,
+                                               .first_sum = x.first_sum + group},
+                                         .y = {.num_rows = part.num_rows,
+                                               .num_tiles = part.num_tiles,
+                                               .num_outputs = NumOutputs(w, part),
+                                               .out = part.out,
+                                               .stride = part.stride}});
 }
 
 void LinearRunner::RunDequantized(const CpuLinear& w, const float* x, const LinearPart& part,
                                   float* scratch) const {
   const TileWeights& tiles = w.tiles();
-  const int64_t groups = tiles.layout.num_groups();
   for (int t = 0; t < part.num_tiles; ++t) {
-    const int64_t first = (part.tile + t) * groups;
-    ops_.dequantize_tile(
-        {.codes = tiles.codes + static_cast<size_t>(first) * tiles.layout.group_bytes(),
-         .scales = tiles.scales + first * kTileRows,
-         .minima = tiles.minima == nullptr ? nullptr : tiles.minima + first * kTileRows,
-         .bits = tiles.layout.format.bits,
-         .cols = w.cols(),
-         .out = scratch});
+    ops_.dequantize_tile({.weights = ViewTiles(tiles, part.tile + t),
+                          .format = tiles.layout.format,
+                          .cols = w.cols(),
+                          .out = scratch});
     const LinearPart one = {.tile = part.tile + t, .num_tiles = 1};
     kernels_.linear_f32({.weights = scratch,
                          .cols = w.cols(),

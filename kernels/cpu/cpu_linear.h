@@ -29,6 +29,7 @@ class CpuLinear final : public Linear {
 
   bool quantized() const { return panels_ == nullptr; }
   const TileWeights& tiles() const { return tiles_; }  // quantized
+  int format_index() const { return format_index_; }   // quantized: place in kCodeFormats
   const float* panels() const { return panels_; }      // [tile][cols][16], else
   int64_t num_tiles() const { return (rows_ + kTileRows - 1) / kTileRows; }
 
@@ -40,6 +41,7 @@ class CpuLinear final : public Linear {
   std::string format_name_;
   WeightMemory memory_;
   TileWeights tiles_;
+  int format_index_ = 0;
   float* panels_ = nullptr;
 };
 

@@ -1,9 +1,10 @@
 // Microkernels of y = x W^T: tiles of 16 outputs times any number of rows.
 //
 // One arithmetic for every ISA, row count and thread, so results agree bit for bit:
-//   integer  per group of 32 columns, ascending: dot = sum (u - zero_point) * q exact in int32;
-//            y = fma(float(dot), w_scale * x_scale, y), then, with a minimum,
-//            y = fma(w_minimum, x_scaled_sum, y)
+//   integer  per group of the weight (32 or 16 columns), ascending: dot = sum (u - zero_point) * q
+//            exact in int32; y = fma(float(dot), w_scale * x_scale, y), then, with a minimum,
+//            y = fma(w_minimum, x_scale * float(sum q), y). In two-level formats w_scale and
+//            w_minimum are the exact products float(fp16) * float(factor).
 //   float    per block of 32 columns, ascending: s = fma(w, x, s) in ascending order from s = 0;
 //            y = y + s
 // Lanes are outputs: nothing is ever added across lanes.
@@ -12,6 +13,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/quant/weight_format.h"
 
 namespace intactkv {
 
@@ -35,28 +37,24 @@ struct FloatLinearArgs {
 
 // Activations as int8 per row and group of 32 columns: x = scale * q.
 struct Int8Rows {
-  const int8_t* q = nullptr;          // [rows][cols], in [-127, 127]
-  const float* scale = nullptr;       // [rows][cols / 32]
-  const float* scaled_sum = nullptr;  // scale * float(sum)
-  const int32_t* sum = nullptr;       // of q over the group
+  const int8_t* q = nullptr;           // [rows][cols], in [-127, 127]
+  const float* scale = nullptr;        // [rows][cols / 32]
+  const float* scaled_sum = nullptr;   // scale * float(sum)
+  const int32_t* sum = nullptr;        // of q over the group
+  const int32_t* first_sum = nullptr;  // of q over its first 16 columns
 };
 
 struct IntLinearArgs {
-  const uint8_t* codes = nullptr;  // layouts of kernels/quant/weight_format.h, from the first tile
-  const uint16_t* scales = nullptr;
-  const uint16_t* minima = nullptr;  // null in symmetric formats
-  int64_t cols = 0;                  // multiple of 32
-  Int8Rows x;                        // from the first row
+  TileView weights;  // from the first tile
+  int64_t cols = 0;  // multiple of 32, and of 256 in two-level formats
+  Int8Rows x;        // from the first row
   LinearOutput y;
 };
 
 struct LinearKernels {
   const char* isa;  // suffix of kernel names
   void (*linear_f32)(const FloatLinearArgs&);
-  void (*linear_u4_symmetric)(const IntLinearArgs&);
-  void (*linear_u4_minimum)(const IntLinearArgs&);
-  void (*linear_u8_symmetric)(const IntLinearArgs&);
-  void (*linear_u8_minimum)(const IntLinearArgs&);
+  void (*linear_int[kNumCodeFormats])(const IntLinearArgs&);  // in the order of kCodeFormats
 };
 
 // `isa` is at most HostIsa().

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/quant/weight_format.h"
 
 namespace intactkv {
 
@@ -22,9 +23,10 @@ struct QuantizeArgs {
   const float* x = nullptr;  // [cols]
   int64_t cols = 0;          // multiple of 32
   int8_t* q = nullptr;       // [cols]
-  float* scale = nullptr;    // [cols / 32], and so the next two
+  float* scale = nullptr;    // [cols / 32], and so the next three
   float* scaled_sum = nullptr;
   int32_t* sum = nullptr;
+  int32_t* first_sum = nullptr;
 };
 
 struct RopeArgs {
@@ -37,10 +39,8 @@ struct RopeArgs {
 };
 
 struct DequantizeTileArgs {
-  const uint8_t* codes = nullptr;  // of one tile
-  const uint16_t* scales = nullptr;
-  const uint16_t* minima = nullptr;  // null in symmetric formats
-  int bits = 4;
+  TileView weights;  // of one tile
+  CodeFormat format;
   int64_t cols = 0;
   float* out = nullptr;  // [cols][16]
 };

@@ -22,7 +22,8 @@ Int8Buffer::Int8Buffer(int max_rows, int64_t max_cols)
     : q_(Count(max_rows, max_cols)),
       scale_(Count(max_rows, max_cols / kWeightGroup)),
       scaled_sum_(scale_.size()),
-      sum_(scale_.size()) {}
+      sum_(scale_.size()),
+      first_sum_(scale_.size()) {}
 
 QuantizeArgs Int8Buffer::Place(int row, int64_t width, int64_t col, int64_t cols) {
   const int64_t at = row * width + col;
@@ -32,7 +33,8 @@ QuantizeArgs Int8Buffer::Place(int row, int64_t width, int64_t col, int64_t cols
           .q = q_.data() + at,
           .scale = scale_.data() + group,
           .scaled_sum = scaled_sum_.data() + group,
-          .sum = sum_.data() + group};
+          .sum = sum_.data() + group,
+          .first_sum = first_sum_.data() + group};
 }
 
 RopeTable::RopeTable(const std::vector<float>& inv_freq, int num_positions)
@@ -71,7 +73,9 @@ int64_t StepBuffers::Bytes(const ContextOptions& options, int num_workers) {
   const int64_t input = InputWidth(s);
   const int64_t floats_per_row =
       2 * int64_t{s.hidden} + 2 * QueryWidth(s) + 2 * KeyWidth(s) + s.ffn;
-  const auto int8_per_row = [](int64_t cols) { return cols + cols / kWeightGroup * 12; };
+  const auto int8_per_row = [](int64_t cols) {
+    return cols + cols / kWeightGroup * Int8Buffer::kGroupBytes;
+  };
   const int64_t rope = 2 * static_cast<int64_t>(s.rope_inv_freq.size()) * options.max_context;
   const int64_t worker =
       (std::max<int64_t>(s.ffn, input) * kTileRows + 3 * int64_t{kRowBlock} * kChunkOutputs) *

@@ -22,15 +22,19 @@ class Int8Buffer {
     return {.q = q_.data(),
             .scale = scale_.data(),
             .scaled_sum = scaled_sum_.data(),
-            .sum = sum_.data()};
+            .sum = sum_.data(),
+            .first_sum = first_sum_.data()};
   }
-  size_t bytes() const { return q_.size() + scale_.size() * 12; }
+  size_t bytes() const { return q_.size() + scale_.size() * kGroupBytes; }
+  // Of everything but q, per group of 32 columns.
+  static constexpr int64_t kGroupBytes = 16;
 
  private:
   std::vector<int8_t> q_;
   std::vector<float> scale_;
   std::vector<float> scaled_sum_;
   std::vector<int32_t> sum_;
+  std::vector<int32_t> first_sum_;
 };
 
 // cos and sin of position * inv_freq, computed in double. [positions][head_dim / 2].

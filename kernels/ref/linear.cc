@@ -46,26 +46,38 @@ Int8Group QuantizeActivations(std::span<const float> x) {
   return out;
 }
 
+namespace {
+
+// y after one group of weights against the 16 or 32 activations of `x` from column `first` on.
+float AddGroup(CodeFormat format, const CodeGroup& w, const Int8Group& x, int first, float y) {
+  int32_t dot = 0;
+  int32_t sum = 0;
+  for (int i = 0; i < format.group; ++i) {
+    dot += (w.codes[i] - format.zero_point()) * x.q[first + i];
+    sum += x.q[first + i];
+  }
+  const float scale = HalfToFloat(w.scale) * static_cast<float>(w.scale_factor);
+  y = std::fma(static_cast<float>(dot), scale * x.scale, y);
+  if (!format.has_minimum) return y;
+  const float minimum = HalfToFloat(w.minimum) * static_cast<float>(w.minimum_factor);
+  return std::fma(minimum, x.scale * static_cast<float>(sum), y);
+}
+
+}  // namespace
+
 void LinearInt8(CodeFormat format, std::span<const CodeGroup> w, std::span<const Int8Group> x,
                 int64_t cols, std::span<float> y) {
-  const size_t groups = static_cast<size_t>(cols / kWeightGroup);
+  const size_t groups = static_cast<size_t>(cols / format.group);
+  const size_t x_groups = static_cast<size_t>(cols / kWeightGroup);
   const size_t rows = w.size() / groups;
-  for (size_t m = 0; m < x.size() / groups; ++m) {
+  for (size_t m = 0; m < x.size() / x_groups; ++m) {
     for (size_t n = 0; n < rows; ++n) {
       float sum = 0.0f;
       for (size_t g = 0; g < groups; ++g) {
-        const CodeGroup& wg = w[n * groups + g];
-        const Int8Group& xg = x[m * groups + g];
-        int32_t dot = 0;
-        int32_t sum_q = 0;
-        for (int i = 0; i < kWeightGroup; ++i) {
-          dot += (wg.codes[i] - format.zero_point()) * xg.q[i];
-          sum_q += xg.q[i];
-        }
-        sum = std::fma(static_cast<float>(dot), HalfToFloat(wg.scale) * xg.scale, sum);
-        if (format.has_minimum) {
-          sum = std::fma(HalfToFloat(wg.minimum), xg.scale * static_cast<float>(sum_q), sum);
-        }
+        const int column = static_cast<int>(g) * format.group;
+        sum = AddGroup(format, w[n * groups + g],
+                       x[m * x_groups + static_cast<size_t>(column / kWeightGroup)],
+                       column % kWeightGroup, sum);
       }
       y[m * rows + n] = sum;
     }

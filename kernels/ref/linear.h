@@ -24,9 +24,10 @@ struct Int8Group {
 // not finite.
 Int8Group QuantizeActivations(std::span<const float> x);
 
-// w: [rows][cols / 32] groups; x: [M][cols / 32]. For each group in ascending order
-//   y = fma(float(sum (u - zero_point) q), float(w.scale) * x.scale, y)
-//   y = fma(float(w.minimum), x.scale * float(sum q), y)            formats with a minimum
+// w: [rows][cols / format.group] groups; x: [M][cols / 32]. For each group of w in ascending order,
+// s and m being the fp16 scale and minimum times their factors (exact):
+//   y = fma(float(sum (u - zero_point) q), s * x.scale, y)
+//   y = fma(m, x.scale * float(sum q), y)                           formats with a minimum
 void LinearInt8(CodeFormat format, std::span<const CodeGroup> w, std::span<const Int8Group> x,
                 int64_t cols, std::span<float> y);
 

@@ -253,6 +253,7 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
   ASSIGN_OR_RETURN(std::unique_ptr<LlamaModel> model,
                    LlamaModel::Load(*file_, model_, *backend_, load));
   weight_formats_ = model->DescribeFormats();
+  weight_rounding_ = model->DescribeRounding();
   const ExecutorOptions options{.activations = ToActivationFormat(config.activations),
                                 .kv = {pinned_.get(), stored_.get(), hot_.get()},
                                 .max_rows = config.max_tokens_per_step,
@@ -315,6 +316,9 @@ absl::Status ServingStack::BuildPins(const std::vector<PinRequest>& pins, const 
 
 void ServingStack::PrintDecisions(const ServerConfig& config, const StackHooks& hooks) const {
   hooks.print("weights " + std::string(Name(config.weights)) + "  " + weight_formats_);
+  if (!weight_rounding_.empty()) {
+    hooks.print("weights rounded at load, to nearest in groups of 32: " + weight_rounding_);
+  }
   hooks.print("activations " + std::string(Name(config.activations)) + ", stored KV pages " +
               std::string(Name(config.kv)) + ", pinned pages " +
               std::string(Name(config.pin_dtype)));

@@ -70,6 +70,7 @@ class ServingStack {
   int32_t max_model_len_ = 0;
   PoolAnswer pool_;
   std::string weight_formats_;
+  std::string weight_rounding_;  // empty: the file's own numbers are served
 };
 
 }  // namespace intactkv

@@ -1,6 +1,7 @@
 #include "tests/support/fake_backend.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
@@ -14,7 +15,7 @@ const std::string& NameOf(const Linear* linear) {
   return dynamic_cast<const FakeLinear&>(*linear).name();
 }
 
-std::string_view FormatOf(const LinearSpec& spec) {
+std::string FormatOf(const LinearSpec& spec) {
   switch (spec.format) {
     case WeightFormat::kF32:
       return "f32";
@@ -27,10 +28,10 @@ std::string_view FormatOf(const LinearSpec& spec) {
     case WeightFormat::kStored:
       break;
   }
-  return spec.tensor.type == TensorType::kQ8_0   ? "q8_0"
-         : spec.tensor.type == TensorType::kQ4_0 ? "q4_0"
-         : spec.tensor.type == TensorType::kQ4_1 ? "q4_1"
-                                                 : "int4";
+  if (TensorBlockElements(spec.tensor.type) == 1) return "int4";
+  std::string name(TensorTypeName(spec.tensor.type));
+  for (char& c : name) c = static_cast<char>(std::tolower(c));
+  return name;
 }
 
 std::span<const std::byte> TensorBytes(const HostTensor& tensor) {

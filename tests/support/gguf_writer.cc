@@ -10,6 +10,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/half_float.h"
+#include "tests/support/k_quant_codec.h"
 
 namespace intactkv::test {
 namespace {
@@ -83,29 +84,38 @@ void PutQ8(std::span<const float> x, Sink* out) {
   for (const float v : x) out->Put(static_cast<int8_t>(d == 0 ? 0 : Clamp(v / d, -127, 127)));
 }
 
-void PutNibbles(std::span<const float> x, float d, float origin, Sink* out) {
+// Codes (x - origin) / d of `bits` bits, 4 or 5: the fifth bits first, as one word.
+void PutCodes(std::span<const float> x, int bits, float d, float origin, Sink* out) {
   const auto code = [&](size_t i) {
-    return static_cast<unsigned>(d == 0 ? 0 : Clamp((x[i] - origin) / d, 0, 15));
+    return static_cast<unsigned>(d == 0 ? 0 : Clamp((x[i] - origin) / d, 0, (1 << bits) - 1));
   };
-  for (size_t i = 0; i < 16; ++i) out->Put(static_cast<uint8_t>(code(i) | code(i + 16) << 4));
+  if (bits == 5) {
+    uint32_t high = 0;
+    for (size_t i = 0; i < 32; ++i) high |= (code(i) >> 4) << i;
+    out->Put(high);
+  }
+  for (size_t i = 0; i < 16; ++i) {
+    out->Put(static_cast<uint8_t>((code(i) & 15u) | code(i + 16) << 4));
+  }
 }
 
-void PutQ40(std::span<const float> x, Sink* out) {
+void PutSymmetric(std::span<const float> x, int bits, Sink* out) {
   float extreme = 0;  // the value of largest magnitude gets code 0
   for (const float v : x) extreme = std::fabs(v) > std::fabs(extreme) ? v : extreme;
-  const uint16_t scale = ToHalf(extreme / -8.0f);
+  const float zero_point = bits == 4 ? 8.0f : 16.0f;
+  const uint16_t scale = ToHalf(extreme / -zero_point);
   const float d = HalfToFloat(scale);
   out->Put(scale);
-  PutNibbles(x, d, -8.0f * d, out);
+  PutCodes(x, bits, d, -zero_point * d, out);
 }
 
-void PutQ41(std::span<const float> x, Sink* out) {
+void PutWithMinimum(std::span<const float> x, int bits, Sink* out) {
   const auto [low, high] = std::minmax_element(x.begin(), x.end());
-  const uint16_t scale = ToHalf((*high - *low) / 15.0f);
+  const uint16_t scale = ToHalf((*high - *low) / (bits == 4 ? 15.0f : 31.0f));
   const uint16_t minimum = ToHalf(*low);
   out->Put(scale);
   out->Put(minimum);
-  PutNibbles(x, HalfToFloat(scale), HalfToFloat(minimum), out);
+  PutCodes(x, bits, HalfToFloat(scale), HalfToFloat(minimum), out);
 }
 
 uint16_t Load16(std::span<const std::byte> bytes, size_t at) {
@@ -114,8 +124,9 @@ uint16_t Load16(std::span<const std::byte> bytes, size_t at) {
   return bits;
 }
 
-// One block of 32 values, appended.
+// One block, appended.
 void DecodeBlock(TensorType type, std::span<const std::byte> block, std::vector<float>* out) {
+  if (TensorBlockElements(type) == 256) return DecodeKQuant(type, block, out);
   const float d = HalfToFloat(Load16(block, 0));
   if (type == TensorType::kQ8_0) {
     for (size_t i = 0; i < 32; ++i) {
@@ -123,12 +134,17 @@ void DecodeBlock(TensorType type, std::span<const std::byte> block, std::vector<
     }
     return;
   }
-  const bool has_minimum = type == TensorType::kQ4_1;
-  const size_t codes = has_minimum ? 4 : 2;
+  const bool has_minimum = type == TensorType::kQ4_1 || type == TensorType::kQ5_1;
+  const bool five = type == TensorType::kQ5_0 || type == TensorType::kQ5_1;
+  const size_t high = has_minimum ? 4 : 2;
+  const size_t codes = five ? high + 4 : high;
   for (size_t i = 0; i < 32; ++i) {
     const unsigned pair = std::to_integer<unsigned>(block[codes + i % 16]);
-    const float code = static_cast<float>(i < 16 ? pair & 15u : pair >> 4);
-    out->push_back(has_minimum ? d * code + HalfToFloat(Load16(block, 2)) : d * (code - 8.0f));
+    unsigned code = i < 16 ? pair & 15u : pair >> 4;
+    if (five) code |= (std::to_integer<unsigned>(block[high + i / 8]) >> i % 8 & 1u) << 4;
+    const float u = static_cast<float>(code);
+    out->push_back(has_minimum ? d * u + HalfToFloat(Load16(block, 2))
+                               : d * (u - (five ? 16.0f : 8.0f)));
   }
 }
 
@@ -148,12 +164,16 @@ std::vector<std::byte> EncodeTensor(TensorType type, std::span<const float> valu
     for (const float v : values) out.Put(type == TensorType::kF16 ? ToHalf(v) : ToBfloat16(v));
     return out.bytes_;
   }
-  CHECK_EQ(values.size() % 32, 0u);
-  for (size_t at = 0; at < values.size(); at += 32) {
-    const std::span<const float> block = values.subspan(at, 32);
+  const size_t step = static_cast<size_t>(TensorBlockElements(type));
+  CHECK_EQ(values.size() % step, 0u);
+  for (size_t at = 0; at < values.size(); at += step) {
+    const std::span<const float> block = values.subspan(at, step);
+    if (step == 256) out.PutBytes(EncodeKQuant(type, block));
     if (type == TensorType::kQ8_0) PutQ8(block, &out);
-    if (type == TensorType::kQ4_0) PutQ40(block, &out);
-    if (type == TensorType::kQ4_1) PutQ41(block, &out);
+    if (type == TensorType::kQ4_0) PutSymmetric(block, 4, &out);
+    if (type == TensorType::kQ5_0) PutSymmetric(block, 5, &out);
+    if (type == TensorType::kQ4_1) PutWithMinimum(block, 4, &out);
+    if (type == TensorType::kQ5_1) PutWithMinimum(block, 5, &out);
   }
   return out.bytes_;
 }
@@ -243,7 +263,8 @@ void GgufWriter::RemoveKey(const std::string& key) {
 
 void GgufWriter::AddTensor(const std::string& name, TensorType type, std::vector<uint64_t> shape,
                            std::span<const float> values) {
-  static constexpr uint32_t kIds[] = {0, 1, 30, 8, 2, 3};  // in the order of TensorType
+  static constexpr uint32_t kIds[] = {0, 1,  30, 8,  2,  3, 6,
+                                      7, 10, 11, 12, 13, 14};  // in the order of TensorType
   AddRawTensor(name, kIds[static_cast<size_t>(type)], std::move(shape), EncodeTensor(type, values));
 }
 

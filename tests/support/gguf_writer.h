@@ -45,8 +45,9 @@ struct GgufImage {
   size_t data_start = 0;
 };
 
-// Values of a blocked or float type from floats and back. Blocked types: round to nearest, with the
-// scale rule of ggml's reference quantizers; values.size() is a multiple of 32.
+// Values of a blocked or float type from floats and back. Blocked types: round to nearest, for
+// blocks of 32 with the scale rule of ggml's reference quantizers; values.size() is a multiple of
+// the block.
 std::vector<std::byte> EncodeTensor(TensorType type, std::span<const float> values);
 std::vector<float> DecodeTensor(TensorType type, std::span<const std::byte> bytes);
 

@@ -117,8 +117,11 @@ class TensorMaker {
     std::vector<float> values(static_cast<size_t>(cols) * static_cast<size_t>(rows));
     Rng rng = NextStream();
     for (float& v : values) v = static_cast<float>(scale * Normal(&rng));
-    writer_->AddTensor(name, options_.type,
-                       {static_cast<uint64_t>(cols), static_cast<uint64_t>(rows)}, values);
+    const size_t turn = num_matrices_++;
+    const TensorType type =
+        options_.mix.empty() ? options_.type : options_.mix[turn % options_.mix.size()];
+    writer_->AddTensor(name, type, {static_cast<uint64_t>(cols), static_cast<uint64_t>(rows)},
+                       values);
   }
 
   // Magnitudes in [0.5, 1.5) * gain, either sign: with a tied head, a norm of one sign would make
@@ -152,6 +155,7 @@ class TensorMaker {
   const TinyModelOptions& options_;
   GgufWriter* writer_;
   uint64_t num_streams_ = 0;
+  size_t num_matrices_ = 0;
 };
 
 void AddLayer(const TinyModelOptions& options, int layer, TensorMaker* maker) {

@@ -24,7 +24,17 @@ struct TinyModelOptions {
   bool tied_embeddings = true;
   bool attention_bias = false;
   TensorType type = TensorType::kF32;  // of the matrices; norms stay F32
+  std::vector<TensorType> mix = {};    // if any: the types of the matrices, in turn, for `type`
 };
+
+// Every blocked type in one model, whose sizes are multiples of the longest block.
+inline TinyModelOptions MixedTinyModel() {
+  return {.hidden = 256,
+          .num_q_heads = 4,
+          .mix = {TensorType::kQ6_K, TensorType::kQ4_K, TensorType::kQ5_0, TensorType::kQ5_K,
+                  TensorType::kQ8_0, TensorType::kQ5_1, TensorType::kQ4_0, TensorType::kQ3_K,
+                  TensorType::kQ4_1, TensorType::kQ2_K, TensorType::kF16}};
+}
 
 // Ids of the special tokens; byte b is id kTinyFirstByte + its rank in GPT-2's byte alphabet.
 inline constexpr int kTinyEndOfText = 0;  // <|endoftext|>

@@ -2,6 +2,8 @@
 // would be compiled with these flags under a shared name.
 #include <immintrin.h>
 
+#include <utility>
+
 #include "kernels/cpu/linear_kernels.h"
 
 namespace intactkv {
@@ -91,47 +93,72 @@ inline void Add32(__m256i& sum, __m256i x) {
   asm("" : "+x"(sum));
 }
 
-// dots[m][h] = the 8 exact sums of rows 8h.. of one (tile, group) of 4-bit codes. Eight products of
-// at most 2 * 15 * 127 stay within int16.
-template <int kRows>
-inline void GroupDots4(const uint8_t* codes, const int8_t* q, int64_t cols, __m256i (*dots)[2]) {
-  const __m256i mask = _mm256_set1_epi8(15);
+// Codes of columns 4 * kHalf .. 4 * kHalf + 3 of one strip, rows 0..7 and 8..15, [row][4]; 4 to 6
+// bits.
+template <int kBits, int kHalf>
+[[gnu::always_inline]] inline __m256i ReadCodes(const uint8_t* rows) {
+  const auto line = [rows](int index) {
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(rows + index * 64));
+  };
+  const __m256i pairs = line(kHalf / 2);
+  const __m256i low =
+      _mm256_and_si256(kHalf % 2 == 0 ? pairs : _mm256_srli_epi16(pairs, 4), _mm256_set1_epi8(15));
+  if constexpr (kBits == 4) {
+    return low;
+  } else {
+    constexpr int kMore = kBits - 4;
+    constexpr int kShift = kHalf * kMore % 8;  // of the further bits, which belong at bit 4
+    constexpr char kMask = kMore == 1 ? 0x10 : 0x30;
+    const __m256i plane = line(4 + kHalf * kMore / 8);
+    const __m256i high = kShift < 4 ? _mm256_slli_epi16(plane, kShift < 4 ? 4 - kShift : 0)
+                                    : _mm256_srli_epi16(plane, kShift < 4 ? 0 : kShift - 4);
+    return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi8(kMask)));
+  }
+}
+
+// sums[m][h] += products of columns [4 * kHalf, 4 * kEnd) of rows 8h.., in pairs.
+template <int kRows, int kBits, int kHalf, int kEnd>
+[[gnu::always_inline]] inline void AddPairs(const uint8_t* strip, const int8_t* q, int64_t cols,
+                                            __m256i (&sums)[kRows][2]) {
+  const __m256i u0 = ReadCodes<kBits, kHalf>(strip);
+  const __m256i u1 = ReadCodes<kBits, kHalf>(strip + 32);
+  for (int m = 0; m < kRows; ++m) {
+    const __m256i x = Broadcast4(q + m * cols + 4 * kHalf);
+    Add16(sums[m][0], _mm256_maddubs_epi16(u0, x));
+    Add16(sums[m][1], _mm256_maddubs_epi16(u1, x));
+  }
+  if constexpr (kHalf + 1 < kEnd) AddPairs<kRows, kBits, kHalf + 1, kEnd>(strip, q, cols, sums);
+}
+
+// dots[m][h] += the 8 exact sums of columns [4 * kHalf, 4 * kEnd) of rows 8h.. of one strip. As
+// many products of at most 2 * (2^bits - 1) * 127 as stay within int16 are added there: 8, 4 or 2.
+template <int kRows, int kBits, int kHalf, int kEnd>
+[[gnu::always_inline]] inline void AddDots(const uint8_t* strip, const int8_t* q, int64_t cols,
+                                           __m256i (&dots)[kRows][2]) {
+  constexpr int kRun = kEnd - kHalf < (128 >> kBits) ? kEnd - kHalf : 128 >> kBits;
   __m256i sums[kRows][2];
   for (int m = 0; m < kRows; ++m) sums[m][0] = sums[m][1] = _mm256_setzero_si256();
-  for (int line = 0; line < 4; ++line) {
-    const __m256i w0 = _mm256_load_si256(reinterpret_cast<const __m256i*>(codes + 64 * line));
-    const __m256i w1 = _mm256_load_si256(reinterpret_cast<const __m256i*>(codes + 64 * line + 32));
-    const __m256i lo0 = _mm256_and_si256(w0, mask);
-    const __m256i lo1 = _mm256_and_si256(w1, mask);
-    const __m256i hi0 = _mm256_and_si256(_mm256_srli_epi16(w0, 4), mask);
-    const __m256i hi1 = _mm256_and_si256(_mm256_srli_epi16(w1, 4), mask);
-    for (int m = 0; m < kRows; ++m) {
-      const __m256i low = Broadcast4(q + m * cols + 8 * line);
-      Add16(sums[m][0], _mm256_maddubs_epi16(lo0, low));
-      Add16(sums[m][1], _mm256_maddubs_epi16(lo1, low));
-      const __m256i high = Broadcast4(q + m * cols + 8 * line + 4);
-      Add16(sums[m][0], _mm256_maddubs_epi16(hi0, high));
-      Add16(sums[m][1], _mm256_maddubs_epi16(hi1, high));
-    }
-  }
+  AddPairs<kRows, kBits, kHalf, kHalf + kRun>(strip, q, cols, sums);
   const __m256i ones = _mm256_set1_epi16(1);
   for (int m = 0; m < kRows; ++m) {
-    dots[m][0] = _mm256_madd_epi16(sums[m][0], ones);
-    dots[m][1] = _mm256_madd_epi16(sums[m][1], ones);
+    for (int h = 0; h < 2; ++h) Add32(dots[m][h], _mm256_madd_epi16(sums[m][h], ones));
+  }
+  if constexpr (kHalf + kRun < kEnd) {
+    AddDots<kRows, kBits, kHalf + kRun, kEnd>(strip, q, cols, dots);
   }
 }
 
 // The same for 8-bit codes, as sums of (u - 128) * q: |u - 128| * q with the sign moved to q, whose
 // pair sums of at most 2 * 128 * 127 fit int16 (u * q would not).
 template <int kRows>
-inline void GroupDots8(const uint8_t* codes, const int8_t* q, int64_t cols, __m256i (*dots)[2]) {
+[[gnu::always_inline]] inline void AddDots8(const uint8_t* strip, const int8_t* q, int64_t cols,
+                                            __m256i (&dots)[kRows][2]) {
   const __m256i flip = _mm256_set1_epi8(-128);
   const __m256i ones = _mm256_set1_epi16(1);
-  for (int m = 0; m < kRows; ++m) dots[m][0] = dots[m][1] = _mm256_setzero_si256();
   for (int line = 0; line < 8; ++line) {
     for (int h = 0; h < 2; ++h) {
       const __m256i w = _mm256_xor_si256(
-          _mm256_load_si256(reinterpret_cast<const __m256i*>(codes + 64 * line + 32 * h)), flip);
+          _mm256_load_si256(reinterpret_cast<const __m256i*>(strip + 64 * line + 32 * h)), flip);
       const __m256i magnitude = _mm256_abs_epi8(w);
       for (int m = 0; m < kRows; ++m) {
         const __m256i x = _mm256_sign_epi8(Broadcast4(q + m * cols + 4 * line), w);
@@ -145,41 +172,97 @@ inline __m256 LoadHalf8(const uint16_t* at) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
 }
 
-template <int kRows, int kBits, bool kMinimum>
+// The fp16 parameters of outputs 8h.. of a tile, times the factors in two-level formats.
+template <CodeFormat kFormat>
+[[gnu::always_inline]] inline __m256 ReadParams(const uint16_t* params, const int8_t* factors,
+                                                uint64_t column, int h) {
+  constexpr auto kSpan = static_cast<uint64_t>(kFormat.span());  // unsigned: shifts divide
+  constexpr auto kGroupColumns = static_cast<uint64_t>(kFormat.group);
+  const __m256 value = LoadHalf8(params + column / kSpan * kTile + 8 * h);
+  if constexpr (kFormat.two_level) {
+    const auto* bytes =
+        reinterpret_cast<const __m128i*>(factors + column / kGroupColumns * kTile + 8 * h);
+    return _mm256_mul_ps(value, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(bytes))));
+  } else {
+    return value;
+  }
+}
+
+// The arguments from row `row` and tile `tile` on: what the inner loops add up is then strips
+// alone.
+template <CodeFormat kFormat>
+[[gnu::always_inline]] inline IntLinearArgs StartAt(IntLinearArgs a, int row, int tile) {
+  const int64_t strips = a.cols / kGroup;
+  const int64_t params = tile * (a.cols / kFormat.span()) * kTile;
+  a.weights.codes += tile * strips * 64 * kFormat.bits;
+  a.weights.scales += params;
+  if constexpr (kFormat.has_minimum) a.weights.minima += params;
+  if constexpr (kFormat.two_level) {
+    const int64_t factors = tile * (a.cols / kFormat.group) * kTile;
+    a.weights.scale_factors += factors;
+    if constexpr (kFormat.has_minimum) a.weights.minimum_factors += factors;
+  }
+  a.x.q += row * a.cols;
+  a.x.scale += row * strips;
+  a.x.scaled_sum += row * strips;
+  a.x.sum += row * strips;
+  a.x.first_sum += row * strips;
+  return a;
+}
+
+// Adds group kFirst / group of strip `strip` to y.
+template <int kRows, CodeFormat kFormat, int kFirst>
+[[gnu::always_inline]] inline void AddGroup(const IntLinearArgs& a, int64_t strip,
+                                            __m256 (&y)[kRows][2]) {
+  // What the dots still have to be moved by, in units of the group's sum of q.
+  constexpr int kShift = kFormat.bits == 8 ? 128 - kFormat.zero_point() : -kFormat.zero_point();
+  const int64_t strips = a.cols / kGroup;
+  const auto sum = [&](int m) {
+    const int64_t at = strip + m * strips;
+    if constexpr (kFormat.group == kGroup) return a.x.sum[at];
+    return kFirst == 0 ? a.x.first_sum[at] : a.x.sum[at] - a.x.first_sum[at];
+  };
+  __m256i dots[kRows][2];
+  for (int m = 0; m < kRows; ++m) dots[m][0] = dots[m][1] = _mm256_setzero_si256();
+  const uint8_t* codes = a.weights.codes + strip * (64 * kFormat.bits);
+  const int8_t* q = a.x.q + strip * kGroup;
+  if constexpr (kFormat.bits == 8) {
+    AddDots8<kRows>(codes, q, a.cols, dots);
+  } else {
+    AddDots<kRows, kFormat.bits, kFirst / 4, (kFirst + kFormat.group) / 4>(codes, q, a.cols, dots);
+  }
+  const auto column = static_cast<uint64_t>(strip * kGroup + kFirst);
+  for (int h = 0; h < 2; ++h) {
+    const __m256 scale = ReadParams<kFormat>(a.weights.scales, a.weights.scale_factors, column, h);
+    for (int m = 0; m < kRows; ++m) {
+      __m256i dot = dots[m][h];
+      if constexpr (kShift != 0) dot = _mm256_add_epi32(dot, _mm256_set1_epi32(kShift * sum(m)));
+      const __m256 product =
+          _mm256_mul_ps(scale, _mm256_broadcast_ss(a.x.scale + strip + m * strips));
+      y[m][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), product, y[m][h]);
+    }
+    if constexpr (kFormat.has_minimum) {
+      const __m256 minimum =
+          ReadParams<kFormat>(a.weights.minima, a.weights.minimum_factors, column, h);
+      for (int m = 0; m < kRows; ++m) {
+        const int64_t at = strip + m * strips;
+        const float scaled = kFormat.group == kGroup ? a.x.scaled_sum[at]
+                                                     : a.x.scale[at] * static_cast<float>(sum(m));
+        y[m][h] = _mm256_fmadd_ps(minimum, _mm256_set1_ps(scaled), y[m][h]);
+      }
+    }
+  }
+}
+
+template <int kRows, CodeFormat kFormat>
 void IntBlock(const IntLinearArgs& a, int row, int tile) {
-  constexpr int kGroupBytes = kTile * kGroup * kBits / 8;
-  // What the dots above still have to be moved by, in units of the group's sum of q.
-  constexpr int kShift = kBits == 4 ? (kMinimum ? 0 : -8) : (kMinimum ? 128 : 0);
-  const int64_t groups = a.cols / kGroup;
   __m256 y[kRows][2];
   for (int m = 0; m < kRows; ++m) y[m][0] = y[m][1] = _mm256_setzero_ps();
-  for (int64_t g = 0; g < groups; ++g) {
-    const int64_t w = tile * groups + g;
-    __m256i dots[kRows][2];
-    const int8_t* q = a.x.q + row * a.cols + g * kGroup;
-    if constexpr (kBits == 4) {
-      GroupDots4<kRows>(a.codes + w * kGroupBytes, q, a.cols, dots);
-    } else {
-      GroupDots8<kRows>(a.codes + w * kGroupBytes, q, a.cols, dots);
-    }
-    for (int h = 0; h < 2; ++h) {
-      const __m256 scale = LoadHalf8(a.scales + w * kTile + 8 * h);
-      for (int m = 0; m < kRows; ++m) {
-        const int64_t x = (row + m) * groups + g;
-        __m256i dot = dots[m][h];
-        if constexpr (kShift != 0) {
-          dot = _mm256_add_epi32(dot, _mm256_set1_epi32(kShift * a.x.sum[x]));
-        }
-        const __m256 product = _mm256_mul_ps(scale, _mm256_broadcast_ss(a.x.scale + x));
-        y[m][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), product, y[m][h]);
-      }
-      if constexpr (kMinimum) {
-        const __m256 minimum = LoadHalf8(a.minima + w * kTile + 8 * h);
-        for (int m = 0; m < kRows; ++m) {
-          const int64_t x = (row + m) * groups + g;
-          y[m][h] = _mm256_fmadd_ps(minimum, _mm256_broadcast_ss(a.x.scaled_sum + x), y[m][h]);
-        }
-      }
+  const IntLinearArgs block = StartAt<kFormat>(a, row, tile);
+  for (int64_t strip = 0; strip < a.cols / kGroup; ++strip) {
+    AddGroup<kRows, kFormat, 0>(block, strip, y);
+    if constexpr (kFormat.group < kGroup) {
+      AddGroup<kRows, kFormat, kFormat.group>(block, strip, y);
     }
   }
   const int first = tile * kTile;
@@ -188,23 +271,24 @@ void IntBlock(const IntLinearArgs& a, int row, int tile) {
   }
 }
 
-template <int kBits, bool kMinimum>
+template <CodeFormat kFormat>
 void LinearInt(const IntLinearArgs& a) {
   for (int tile = 0; tile < a.y.num_tiles; ++tile) {
     int row = 0;
-    for (; row + 4 <= a.y.num_rows; row += 4) IntBlock<4, kBits, kMinimum>(a, row, tile);
-    for (; row + 2 <= a.y.num_rows; row += 2) IntBlock<2, kBits, kMinimum>(a, row, tile);
-    for (; row < a.y.num_rows; ++row) IntBlock<1, kBits, kMinimum>(a, row, tile);
+    for (; row + 4 <= a.y.num_rows; row += 4) IntBlock<4, kFormat>(a, row, tile);
+    for (; row + 2 <= a.y.num_rows; row += 2) IntBlock<2, kFormat>(a, row, tile);
+    for (; row < a.y.num_rows; ++row) IntBlock<1, kFormat>(a, row, tile);
   }
+}
+
+template <size_t... kIndex>
+constexpr LinearKernels MakeKernels(std::index_sequence<kIndex...>) {
+  return {"avx2", LinearF32, {LinearInt<kCodeFormats[kIndex]>...}};
 }
 
 }  // namespace
 
-extern const LinearKernels kAvx2LinearKernels = {"avx2",
-                                                 LinearF32,
-                                                 LinearInt<4, false>,
-                                                 LinearInt<4, true>,
-                                                 LinearInt<8, false>,
-                                                 LinearInt<8, true>};
+extern const LinearKernels kAvx2LinearKernels =
+    MakeKernels(std::make_index_sequence<kNumCodeFormats>());
 
 }  // namespace intactkv

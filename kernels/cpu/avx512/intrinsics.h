@@ -47,6 +47,11 @@ namespace {
 #endif
 }
 
+// 16 signed bytes as int32 lanes.
+[[gnu::always_inline]] inline __m512i LoadBytes16(const int8_t* at) {
+  return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+}
+
 [[gnu::always_inline]] inline __m512 ToFloat(__m512i x) {
 #if defined(INTACTKV_EMULATE_AVX512)
   return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_cvtepi32_ps(_mm512_castsi512_si256(x))),

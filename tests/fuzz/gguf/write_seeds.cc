@@ -1,4 +1,5 @@
 // Writes the seed corpus of gguf_fuzz into a folder: one tiny model per tensor type.
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -11,13 +12,16 @@ int main(int argc, char** argv) {
     return 2;
   }
   using intactkv::TensorType;
-  for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16,
-                                TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1}) {
+  for (const TensorType type :
+       {TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0, TensorType::kQ4_0,
+        TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ2_K,
+        TensorType::kQ3_K, TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K}) {
     intactkv::test::TinyModelOptions options;
+    const int width = std::max(32, intactkv::TensorBlockElements(type));
     options.num_layers = 1;
-    options.hidden = 32;
-    options.ffn = 32;
-    options.num_q_heads = 1;
+    options.hidden = width;
+    options.ffn = width;
+    options.num_q_heads = width / 32;
     options.num_kv_heads = 1;
     options.head_dim = 32;
     options.vocab = 264;

@@ -1,5 +1,6 @@
-// 300 damaged model files: structural damage is refused with one line; any other damage is refused
-// so, or the model loads and its every byte can be read. Never a crash; runs under sanitizers too.
+// 300 damaged model files of each kind: structural damage is refused with one line; any other
+// damage is refused so, or the model loads and its every byte can be read. Never a crash; runs
+// under sanitizers too.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -74,6 +75,13 @@ TEST(DamagedGgufTest, QuantizedModelOfItsOwnHead) {
                                      .type = TensorType::kQ4_1})
                   .Build(),
               /*seed=*/2, kNumFiles);
+}
+
+TEST(DamagedGgufTest, ModelOfEveryBlockedType) {
+  test::TinyModelOptions options = test::MixedTinyModel();
+  options.num_layers = 1;
+  options.tied_embeddings = false;
+  CheckDamage(test::TinyModelWriter(options).Build(), /*seed=*/4, kNumFiles);
 }
 
 // More files on request: INTACTKV_DAMAGED_FILES=10000.

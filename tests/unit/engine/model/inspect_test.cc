@@ -38,6 +38,19 @@ TEST(InspectTest, SaysWhatTheModelIs) {
   EXPECT_THAT(text, HasSubstr("2048 f32, 560 int8, 304 int4 (bytes per token)\n"));
 }
 
+TEST(InspectTest, NamesEveryTensorType) {
+  const std::vector<std::byte> bytes = test::TinyModelBytes(test::MixedTinyModel());
+  const absl::StatusOr<GgufFile> file = GgufFile::Parse(bytes, "tiny.gguf");
+  const absl::StatusOr<ModelConfig> config = ReadModelConfig(*file);
+  ASSERT_TRUE(config.ok()) << config.status();
+  const std::string text = DescribeModel(*file, *config);
+  for (const char* part :
+       {"1 F16 (", "5 F32 (", "1 Q2_K (", "1 Q3_K (", "1 Q4_0 (", "1 Q4_1 (", "2 Q4_K (",
+        "2 Q5_0 (", "1 Q5_1 (", "2 Q5_K (", "2 Q6_K (", "1 Q8_0 ("}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+}
+
 TEST(InspectTest, SurvivesAFileWithoutTokenizer) {
   test::GgufWriter writer = test::TinyModelWriter({.tied_embeddings = false});
   for (const char* key : {"tokenizer.ggml.model", "tokenizer.ggml.pre", "tokenizer.ggml.tokens",

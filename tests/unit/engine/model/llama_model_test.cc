@@ -112,6 +112,22 @@ TEST(LlamaModelTest, DescribesItsFormats) {
   EXPECT_EQ((*tied.Load())->DescribeFormats(), "14 q4_1, embedding q4_1 (also the head)");
   TinyFile untied({.tied_embeddings = false});
   EXPECT_EQ((*untied.Load())->DescribeFormats(), "14 int4, embedding int8, head int8");
+  TinyFile mixed(test::MixedTinyModel());
+  EXPECT_EQ((*mixed.Load())->DescribeFormats(),
+            "1 int4, 1 q2_k, 1 q3_k, 1 q4_0, 1 q4_1, 2 q4_k, 2 q5_0, 1 q5_1, 2 q5_k, 1 q6_k, "
+            "1 q8_0, embedding q6_k (also the head)");
+}
+
+TEST(LlamaModelTest, SaysWhichTensorsWereRounded) {
+  TinyFile stored({.type = TensorType::kQ4_1});
+  EXPECT_EQ((*stored.Load())->DescribeRounding(), "");
+  TinyFile floats({.tied_embeddings = false});
+  EXPECT_EQ((*floats.Load())->DescribeRounding(), "14 F32 to int4, 2 F32 to int8");
+  TinyFile mixed(test::MixedTinyModel());
+  EXPECT_EQ((*mixed.Load())->DescribeRounding(), "1 F16 to int4");
+  EXPECT_EQ((*mixed.Load({.format = WeightFormat::kF32}))->DescribeRounding(), "");
+  EXPECT_THAT((*mixed.Load({.format = WeightFormat::kInt8}))->DescribeRounding(),
+              HasSubstr("2 Q6_K to int8"));
 }
 
 TEST(LlamaModelTest, ARefusedTensorFailsTheLoadByName) {

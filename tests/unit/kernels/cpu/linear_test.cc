@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <string>
+#include <numeric>
 #include <vector>
 
 #include "engine/base/rng.h"
 #include "kernels/cpu/cpu_linear.h"
-#include "kernels/quant/half.h"
+#include "tests/unit/kernels/cpu/linear_rig.h"
 
 namespace intactkv {
 namespace {
@@ -24,78 +24,6 @@ std::vector<Isa> HostIsas() {
   return out;
 }
 
-bool SameBits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-
-float Normalish(Rng& rng) {
-  return static_cast<float>(rng.Unit() + rng.Unit() + rng.Unit() - 1.5) * 2.0f;
-}
-
-std::vector<float> RandomFloats(int64_t n, uint64_t seed) {
-  Rng rng(seed);
-  std::vector<float> out(static_cast<size_t>(n));
-  for (float& v : out) v = Normalish(rng);
-  return out;
-}
-
-// A file tensor with plausible scales and any codes.
-struct TestTensor {
-  std::vector<std::byte> bytes;
-  HostTensor host;
-};
-
-void PutHalf(float value, std::byte* at) {
-  const uint16_t half = FloatToHalf(value);
-  std::memcpy(at, &half, sizeof(half));
-}
-
-TestTensor MakeTensor(TensorType type, int64_t rows, int64_t cols, uint64_t seed) {
-  const auto block = static_cast<BlockType>(type);
-  TestTensor out;
-  const size_t row_bytes = RowBytes(block, cols);
-  out.bytes.resize(static_cast<size_t>(rows) * row_bytes);
-  Rng rng(seed);
-  if (IsQuantized(block)) {
-    for (std::byte& b : out.bytes) b = static_cast<std::byte>(rng());
-    const size_t step = RowBytes(block, kWeightGroup);
-    for (size_t at = 0; at < out.bytes.size(); at += step) {
-      PutHalf(0.01f + 0.02f * static_cast<float>(rng.Unit()), &out.bytes[at]);
-      if (type == TensorType::kQ4_1) PutHalf(Normalish(rng) * 0.1f, &out.bytes[at + 2]);
-    }
-  } else {
-    for (size_t i = 0; i < static_cast<size_t>(rows * cols); ++i) {
-      const float value = Normalish(rng);
-      if (type == TensorType::kF32) std::memcpy(&out.bytes[4 * i], &value, 4);
-      if (type == TensorType::kF16) PutHalf(value, &out.bytes[2 * i]);
-      if (type == TensorType::kBF16) {
-        std::memcpy(&out.bytes[2 * i], reinterpret_cast<const char*>(&value) + 2, 2);
-      }
-    }
-  }
-  out.host = {.name = "test", .type = type, .rows = rows, .cols = cols, .data = out.bytes.data()};
-  return out;
-}
-
-LinearSpec Spec(const HostTensor& tensor, WeightFormat format = WeightFormat::kStored) {
-  LinearSpec spec;
-  spec.tensor = tensor;
-  spec.format = format;
-  return spec;
-}
-
-LinearSpec Part(LinearSpec spec, IndexRange rows, IndexRange cols) {
-  spec.rows = rows;
-  spec.cols = cols;
-  return spec;
-}
-
-std::unique_ptr<CpuLinear> MustLoad(const LinearSpec& spec, ThreadPool* pool) {
-  absl::StatusOr<std::unique_ptr<CpuLinear>> out = CpuLinear::Load(spec, pool);
-  EXPECT_TRUE(out.ok()) << out.status();
-  return std::move(out).value();
-}
-
 // Activations in both forms, by kernels/ref.
 struct Activations {
   int rows = 0;
@@ -106,21 +34,21 @@ struct Activations {
   std::vector<float> scale = {};
   std::vector<float> scaled_sum = {};
   std::vector<int32_t> sum = {};
+  std::vector<int32_t> first_sum = {};
 
   ActivationRows View() const {
     return {.f32 = f32.data(),
             .int8 = {.q = q.data(),
                      .scale = scale.data(),
                      .scaled_sum = scaled_sum.data(),
-                     .sum = sum.data()}};
+                     .sum = sum.data(),
+                     .first_sum = first_sum.data()}};
   }
 };
 
-Activations MakeActivations(int rows, int64_t cols, uint64_t seed) {
-  Activations out{.rows = rows, .cols = cols, .f32 = RandomFloats(rows * cols, seed)};
-  // Extremes: all products of one group at their largest, and a group of zeros.
-  for (int i = 0; i < kWeightGroup; ++i) out.f32[static_cast<size_t>(i)] = 127.0f;
-  if (rows > 1) std::fill_n(out.f32.begin() + cols, kWeightGroup, 0.0f);
+// Of f32, the other forms.
+Activations Quantized(Activations x) {
+  Activations out{.rows = x.rows, .cols = x.cols, .f32 = std::move(x.f32)};
   for (size_t at = 0; at < out.f32.size(); at += kWeightGroup) {
     const ref::Int8Group group = ref::QuantizeActivations({&out.f32[at], kWeightGroup});
     int32_t sum = 0;
@@ -129,16 +57,18 @@ Activations MakeActivations(int rows, int64_t cols, uint64_t seed) {
     out.q.insert(out.q.end(), group.q, group.q + kWeightGroup);
     out.scale.push_back(group.scale);
     out.sum.push_back(sum);
+    out.first_sum.push_back(std::accumulate(group.q, group.q + 16, 0));
     out.scaled_sum.push_back(group.scale * static_cast<float>(sum));
   }
   return out;
 }
 
-std::vector<float> Dense(const CpuLinear& w) {
-  std::vector<float> out(static_cast<size_t>(w.rows() * w.cols()));
-  for (int64_t n = 0; n < w.rows(); ++n)
-    w.DequantizeRow(n, &out[static_cast<size_t>(n * w.cols())]);
-  return out;
+Activations MakeActivations(int rows, int64_t cols, uint64_t seed) {
+  Activations out{.rows = rows, .cols = cols, .f32 = RandomFloats(rows * cols, seed)};
+  // Extremes: all products of one group at their largest, and a group of zeros.
+  for (int i = 0; i < kWeightGroup; ++i) out.f32[static_cast<size_t>(i)] = 127.0f;
+  if (rows > 1) std::fill_n(out.f32.begin() + cols, kWeightGroup, 0.0f);
+  return Quantized(std::move(out));
 }
 
 std::vector<float> Expected(const CpuLinear& w, const Activations& x, bool int8) {
@@ -149,7 +79,7 @@ std::vector<float> Expected(const CpuLinear& w, const Activations& x, bool int8)
   }
   std::vector<CodeGroup> groups;
   for (int64_t n = 0; n < w.rows(); ++n) {
-    for (int64_t g = 0; g < w.cols() / kWeightGroup; ++g) {
+    for (int64_t g = 0; g < w.tiles().layout.num_groups(); ++g) {
       groups.push_back(LoadGroup(w.tiles(), n, g));
     }
   }
@@ -177,31 +107,13 @@ std::vector<float> RunWhole(const LinearRunner& runner, const CpuLinear& w, cons
   return out;
 }
 
-struct FormatCase {
-  TensorType type;
-  WeightFormat format;
-  const char* name;
-};
-constexpr FormatCase kFormats[] = {
-    {TensorType::kQ4_0, WeightFormat::kStored, "q4_0"},
-    {TensorType::kQ4_1, WeightFormat::kStored, "q4_1"},
-    {TensorType::kQ8_0, WeightFormat::kStored, "q8_0"},
-    {TensorType::kF32, WeightFormat::kStored, "int4"},
-    {TensorType::kF32, WeightFormat::kInt8, "int8"},
-    {TensorType::kQ8_0, WeightFormat::kInt4, "int4"},
-    {TensorType::kQ4_1, WeightFormat::kInt8, "int8"},
-    {TensorType::kQ4_1, WeightFormat::kInt4, "q4_1"},
-    {TensorType::kQ8_0, WeightFormat::kInt8, "q8_0"},
-    {TensorType::kQ4_1, WeightFormat::kF32, "f32"},
-    {TensorType::kBF16, WeightFormat::kF32, "f32"},
-};
-
 TEST(LinearTest, EveryKernelEqualsTheReferenceBitForBit) {
   ThreadPool pool(2);
   uint64_t seed = 1;
   for (const FormatCase& c : kFormats) {
-    for (const auto& [rows, cols] :
+    for (const auto& [rows, least] :
          {std::pair<int64_t, int64_t>{1, 32}, {16, 64}, {17, 96}, {31, 576}, {70, 1536}}) {
+      const int64_t cols = Cols(c, least);
       const TestTensor tensor = MakeTensor(c.type, rows, cols, ++seed);
       const auto w = MustLoad(Spec(tensor.host, c.format), &pool);
       EXPECT_EQ(w->format_name(), c.name);
@@ -244,10 +156,10 @@ TEST(LinearTest, IsCloseToDoublePrecision) {
 
 TEST(LinearTest, Int8ActivationsAreCloseToFloatActivations) {
   ThreadPool pool(1);
-  for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ8_0}) {
-    const TestTensor tensor = MakeTensor(type, 64, 576, 15);
+  for (const TensorType type : kStoredTypes) {
+    const TestTensor tensor = MakeTensor(type, 64, 768, 15);
     const auto w = MustLoad(Spec(tensor.host), &pool);
-    const Activations x = MakeActivations(4, 576, 16);
+    const Activations x = MakeActivations(4, 768, 16);
     const auto a = RunWhole(LinearRunner(HostIsa(), ActivationFormat::kInt8), *w, x);
     const auto b = RunWhole(LinearRunner(HostIsa(), ActivationFormat::kF32), *w, x);
     double error = 0.0;
@@ -261,16 +173,42 @@ TEST(LinearTest, Int8ActivationsAreCloseToFloatActivations) {
   }
 }
 
+// Largest codes against largest activations of one sign: nothing saturates on the way.
+TEST(LinearTest, ExtremeCodesStayExact) {
+  ThreadPool pool(1);
+  for (const TensorType type : kStoredTypes) {
+    const auto block = static_cast<BlockType>(type);
+    TestTensor tensor = MakeTensor(type, 16, 512, 61);
+    std::fill(tensor.bytes.begin(), tensor.bytes.end(), std::byte{255});
+    Rng rng(62);
+    for (size_t at = 0; at < tensor.bytes.size(); at += BlockBytes(block)) {
+      PutParams(block, &tensor.bytes[at], rng);
+    }
+    const auto w = MustLoad(Spec(tensor.host), &pool);
+    for (const float value : {1.0f, -1.0f}) {
+      Activations x = MakeActivations(5, 512, 63);
+      x.f32.assign(x.f32.size(), value);
+      x = Quantized(std::move(x));
+      const std::vector<float> want = Expected(*w, x, true);
+      for (const Isa isa : HostIsas()) {
+        EXPECT_TRUE(SameBits(RunWhole(LinearRunner(isa, ActivationFormat::kInt8), *w, x), want))
+            << w->format_name() << " " << IsaName(isa) << " " << value;
+      }
+    }
+  }
+}
+
 // A row's result is its own: alone, in a batch, in any part, on any thread.
 TEST(LinearTest, PartsAndThreadsDoNotMatter) {
   for (const FormatCase& c : kFormats) {
-    const TestTensor tensor = MakeTensor(c.type, 200, 192, 21);
+    const int64_t cols = Cols(c, 192);
+    const TestTensor tensor = MakeTensor(c.type, 200, cols, 21);
     ThreadPool one(1);
     ThreadPool two(2);
     const auto w = MustLoad(Spec(tensor.host, c.format), &one);
     const auto w2 = MustLoad(Spec(tensor.host, c.format), &two);
     EXPECT_TRUE(SameBits(Dense(*w), Dense(*w2)));
-    const Activations x = MakeActivations(17, 192, 22);
+    const Activations x = MakeActivations(17, cols, 22);
     for (const ActivationFormat a : {ActivationFormat::kInt8, ActivationFormat::kF32}) {
       for (const Isa isa : HostIsas()) {
         const LinearRunner runner(isa, a);
@@ -278,7 +216,7 @@ TEST(LinearTest, PartsAndThreadsDoNotMatter) {
         std::vector<float> parts(whole.size());
         const int items = 17 * 13;  // single rows times single tiles
         two.Run(items, [&](int item, int) {
-          std::vector<float> scratch(192 * kTileRows);
+          std::vector<float> scratch(static_cast<size_t>(cols * kTileRows));
           const int row = item / 13;
           const int tile = item % 13;
           runner.Run(*w2, x.View(),
@@ -294,66 +232,6 @@ TEST(LinearTest, PartsAndThreadsDoNotMatter) {
       }
     }
   }
-}
-
-TEST(LinearTest, StoredTilesAreTheFileBitForBit) {
-  ThreadPool pool(2);
-  for (const TensorType type : {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1}) {
-    const TestTensor tensor = MakeTensor(type, 50, 160, 31);
-    const auto w = MustLoad(Spec(tensor.host), &pool);
-    const auto block = static_cast<BlockType>(type);
-    std::vector<float> file(50 * 160);
-    for (size_t n = 0; n < 50; ++n) {
-      DequantizeBlocks(block, tensor.bytes.data() + n * RowBytes(block, 160), 160, &file[n * 160]);
-    }
-    EXPECT_TRUE(SameBits(Dense(*w), file));
-    const auto f32 = MustLoad(Spec(tensor.host, WeightFormat::kF32), &pool);
-    EXPECT_TRUE(SameBits(Dense(*f32), file));
-  }
-}
-
-TEST(LinearTest, RangesKeepTheirPart) {
-  ThreadPool pool(1);
-  for (const FormatCase& c : kFormats) {
-    const TestTensor tensor = MakeTensor(c.type, 40, 128, 41);
-    const auto whole = MustLoad(Spec(tensor.host, c.format), &pool);
-    const auto part = MustLoad(
-        Part(Spec(tensor.host, c.format), {.begin = 3, .end = 22}, {.begin = 32, .end = 96}),
-        &pool);
-    ASSERT_EQ(part->rows(), 19);
-    ASSERT_EQ(part->cols(), 64);
-    EXPECT_LT(part->bytes(), whole->bytes());
-    const std::vector<float> all = Dense(*whole);
-    const std::vector<float> some = Dense(*part);
-    for (size_t n = 0; n < 19; ++n) {
-      EXPECT_TRUE(SameBits({&some[n * 64], 64}, {&all[(n + 3) * 128 + 32], 64})) << c.name;
-    }
-  }
-}
-
-TEST(LinearTest, RefusesByName) {
-  ThreadPool pool(1);
-  TestTensor tensor = MakeTensor(TensorType::kF32, 4, 64, 51);
-  tensor.host.name = "blk.3.ffn_up";
-  const auto expect = [&](const LinearSpec& spec, absl::StatusCode code) {
-    const auto got = CpuLinear::Load(spec, &pool);
-    ASSERT_FALSE(got.ok());
-    EXPECT_EQ(got.status().code(), code);
-    EXPECT_NE(std::string(got.status().message()).find("blk.3.ffn_up"), std::string::npos);
-  };
-  const auto invalid = absl::StatusCode::kInvalidArgument;
-  expect(Spec(tensor.host, WeightFormat::kBF16), absl::StatusCode::kUnimplemented);
-  expect(Part(Spec(tensor.host), {.begin = 0, .end = 5}, {}), invalid);
-  expect(Part(Spec(tensor.host), {.begin = 2, .end = 2}, {}), invalid);
-  expect(Part(Spec(tensor.host), {.begin = -1, .end = 2}, {}), invalid);
-  expect(Part(Spec(tensor.host), {}, {.begin = 16, .end = 48}), invalid);
-  expect(Part(Spec(tensor.host), {}, {.begin = 32, .end = 96}), invalid);
-  const float nan = std::nanf("");
-  std::memcpy(tensor.bytes.data(), &nan, sizeof(nan));
-  expect(Spec(tensor.host, WeightFormat::kInt8), invalid);
-  EXPECT_TRUE(CpuLinear::Load(Spec(tensor.host, WeightFormat::kF32), &pool).ok());
-  tensor.host.data = nullptr;
-  expect(Spec(tensor.host), invalid);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "engine/base/rng.h"
@@ -59,9 +60,9 @@ TEST_P(OpsTest, QuantizesActivationsAsTheReference) {
   x[32 * 403 + 31] = -std::numeric_limits<float>::infinity();
   std::vector<int8_t> q(x.size());
   std::vector<float> scale(500), scaled_sum(500);
-  std::vector<int32_t> sum(500);
+  std::vector<int32_t> sum(500), first_sum(500, -1);
   ops().quantize_int8({x.data(), static_cast<int64_t>(x.size()), q.data(), scale.data(),
-                       scaled_sum.data(), sum.data()});
+                       scaled_sum.data(), sum.data(), first_sum.data()});
   for (size_t g = 0; g < 500; ++g) {
     const ref::Int8Group want = ref::QuantizeActivations({&x[g * 32], 32});
     int32_t want_sum = 0;
@@ -70,6 +71,7 @@ TEST_P(OpsTest, QuantizesActivationsAsTheReference) {
       want_sum += want.q[i];
     }
     EXPECT_EQ(sum[g], want_sum);
+    EXPECT_EQ(first_sum[g], std::accumulate(want.q, want.q + 16, 0));
     EXPECT_EQ(std::isnan(scale[g]), std::isnan(want.scale)) << g;
     EXPECT_EQ(std::isnan(scaled_sum[g]), std::isnan(want.scale)) << g;
     if (std::isnan(want.scale)) continue;
@@ -150,27 +152,30 @@ TEST_P(OpsTest, AddAndAllFinite) {
 }
 
 TEST_P(OpsTest, DequantizesTilesAsQuantDoes) {
-  for (const CodeFormat format :
-       {CodeFormat{4, false}, CodeFormat{4, true}, CodeFormat{8, false}, CodeFormat{8, true}}) {
-    const TileLayout layout{.format = format, .rows = 16, .cols = 32 * 64};
-    std::vector<uint8_t> codes(layout.code_bytes());
-    std::vector<uint16_t> scales(layout.param_count()), minima(layout.param_count());
+  for (const CodeFormat format : kCodeFormats) {
+    const TileLayout layout{.format = format, .rows = 16, .cols = 2048};
+    std::vector<std::byte> memory(layout.bytes() + 64);
+    std::byte* at = memory.data();
+    while (reinterpret_cast<uintptr_t>(at) % 64 != 0) ++at;
+    const TileWeights tiles = PlaceTiles(layout, at);
     Rng rng(17);
-    for (uint8_t& c : codes) c = static_cast<uint8_t>(rng());
+    for (size_t i = 0; i < layout.bytes(); ++i) at[i] = static_cast<std::byte>(rng());
     // Any fp16 bits but NaN: subnormals, zeros, infinities.
-    for (uint16_t& s : scales) s = static_cast<uint16_t>(rng.Below(0x7c01) | (rng() & 0x8000));
-    for (uint16_t& m : minima) m = static_cast<uint16_t>(rng.Below(0x7c00) | (rng() & 0x8000));
-    const TileWeights tiles{layout, codes.data(), scales.data(),
-                            format.has_minimum ? minima.data() : nullptr};
-    std::vector<float> got(16 * 32 * 64);
+    for (size_t i = 0; i < layout.param_count(); ++i) {
+      tiles.scales[i] = static_cast<uint16_t>(rng.Below(0x7c01) | (rng() & 0x8000));
+      if (format.has_minimum) {
+        tiles.minima[i] = static_cast<uint16_t>(rng.Below(0x7c00) | (rng() & 0x8000));
+      }
+    }
+    std::vector<float> got(16 * 2048);
     ops().dequantize_tile(
-        {codes.data(), scales.data(), tiles.minima, format.bits, layout.cols, got.data()});
+        {.weights = ViewTiles(tiles, 0), .format = format, .cols = layout.cols, .out = got.data()});
     for (int64_t n = 0; n < 16; ++n) {
-      for (int64_t g = 0; g < 64; ++g) {
+      for (int64_t g = 0; g < layout.num_groups(); ++g) {
         float want[32];
         DequantizeGroup(format, LoadGroup(tiles, n, g), want);
-        for (int64_t k = 0; k < 32; ++k) {
-          const float value = got[static_cast<size_t>((g * 32 + k) * 16 + n)];
+        for (int64_t k = 0; k < format.group; ++k) {
+          const float value = got[static_cast<size_t>((g * format.group + k) * 16 + n)];
           if (std::isnan(want[k])) {
             EXPECT_TRUE(std::isnan(value));  // infinity times zero
           } else {

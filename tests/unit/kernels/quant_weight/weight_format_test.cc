@@ -85,6 +85,28 @@ TEST(WeightFormatTest, DequantizesBlocksAsDefined) {
   }
 }
 
+TEST(WeightFormatTest, FiveBitBlocksTakeTheirFifthBitFromTheWord) {
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const auto q50 = RandomBlocks(BlockType::kQ5_0, 32, seed);
+    const auto q51 = RandomBlocks(BlockType::kQ5_1, 32, seed);
+    CodeGroup symmetric;
+    CodeGroup minimum;
+    ReadBlock(BlockType::kQ5_0, q50.data(), &symmetric);
+    ReadBlock(BlockType::kQ5_1, q51.data(), &minimum);
+    EXPECT_EQ(minimum.minimum, U16(q51.data() + 2));
+    for (size_t i = 0; i < 32; ++i) {
+      const auto bit = [i](const std::byte* high) {
+        return std::to_integer<int>(high[i / 8]) >> i % 8 & 1;
+      };
+      const auto nibble = [i](const std::byte* q) {
+        return std::to_integer<int>(q[i % 16]) >> (i < 16 ? 0 : 4) & 15;
+      };
+      EXPECT_EQ(symmetric.codes[i], nibble(&q50[6]) + 16 * bit(&q50[2]));
+      EXPECT_EQ(minimum.codes[i], nibble(&q51[8]) + 16 * bit(&q51[4]));
+    }
+  }
+}
+
 TEST(WeightFormatTest, DequantizesFloatTypes) {
   const float f32[3] = {1.5f, -0.0f, 3e38f};
   float out[3];
@@ -146,39 +168,108 @@ TEST(WeightFormatTest, RoundToNearestKeepsConstantsAndRefusesWhatDoesNotFit) {
   EXPECT_FALSE(QuantizeGroup(x, 8, &group));
 }
 
+std::vector<std::byte> TileMemory(const TileLayout& layout) {
+  return std::vector<std::byte>(layout.bytes() + 64);
+}
+
+std::byte* Aligned(std::vector<std::byte>& memory) {
+  const auto address = reinterpret_cast<uintptr_t>(memory.data());
+  return memory.data() + (64 - address % 64) % 64;
+}
+
+CodeGroup RandomGroup(CodeFormat format, Rng* rng) {
+  CodeGroup out;
+  out.scale = static_cast<uint16_t>((*rng)());
+  if (format.has_minimum) out.minimum = static_cast<uint16_t>((*rng)());
+  if (format.two_level) out.scale_factor = static_cast<int8_t>((*rng)());
+  if (format.two_level && format.has_minimum) out.minimum_factor = static_cast<int8_t>((*rng)());
+  for (int i = 0; i < format.group; ++i) {
+    out.codes[i] = static_cast<uint8_t>(rng->Below(uint64_t{1} << format.bits));
+  }
+  return out;
+}
+
+// Every group in its place, whatever is written after it. Groups that share fp16 parameters are
+// given the same.
 TEST(WeightFormatTest, TilesArePermutations) {
-  for (const CodeFormat format :
-       {CodeFormat{4, false}, CodeFormat{4, true}, CodeFormat{8, false}, CodeFormat{8, true}}) {
-    const TileLayout layout{.format = format, .rows = 19, .cols = 96};
-    EXPECT_EQ(layout.code_bytes(), 2u * 3u * 16u * 4u * static_cast<size_t>(format.bits));
-    std::vector<uint8_t> codes(layout.code_bytes());
-    std::vector<uint16_t> scales(layout.param_count());
-    std::vector<uint16_t> minima(layout.param_count());
-    const TileWeights tiles{layout, codes.data(), scales.data(),
-                            format.has_minimum ? minima.data() : nullptr};
+  for (const CodeFormat format : kCodeFormats) {
+    const int64_t rows = 19;
+    const TileLayout layout{.format = format, .rows = rows, .cols = 512};
+    EXPECT_EQ(layout.code_bytes(), 2u * 16u * 512u * static_cast<size_t>(format.bits) / 8u);
+    std::vector<std::byte> memory = TileMemory(layout);
+    const TileWeights tiles = PlaceTiles(layout, Aligned(memory));
+    EXPECT_EQ(tiles.minima != nullptr, format.has_minimum);
+    EXPECT_EQ(tiles.scale_factors != nullptr, format.two_level);
+    EXPECT_EQ(tiles.minimum_factors != nullptr, format.two_level && format.has_minimum);
     Rng rng(3);
-    std::vector<CodeGroup> groups(19 * 3);
-    for (size_t i = 0; i < groups.size(); ++i) {
-      groups[i].scale = static_cast<uint16_t>(rng());
-      if (format.has_minimum) groups[i].minimum = static_cast<uint16_t>(rng());
-      for (uint8_t& c : groups[i].codes) {
-        c = static_cast<uint8_t>(rng.Below(uint64_t{1} << format.bits));
+    std::vector<CodeGroup> groups;
+    const int64_t per_row = layout.num_groups();
+    const int64_t per_span = format.span() / format.group;
+    for (int pass = 0; pass < 2; ++pass) {  // the second over the bits of the first
+      groups.clear();
+      for (int64_t i = 0; i < rows * per_row; ++i) {
+        CodeGroup group = RandomGroup(format, &rng);
+        if (i % per_span != 0) {
+          group.scale = groups.back().scale;
+          group.minimum = groups.back().minimum;
+        }
+        groups.push_back(group);
+        StoreGroup(tiles, i / per_row, i % per_row, group);
       }
-      StoreGroup(tiles, static_cast<int64_t>(i / 3), static_cast<int64_t>(i % 3), groups[i]);
     }
-    for (size_t i = 0; i < groups.size(); ++i) {
-      const CodeGroup got =
-          LoadGroup(tiles, static_cast<int64_t>(i / 3), static_cast<int64_t>(i % 3));
-      EXPECT_EQ(std::memcmp(&got, &groups[i], sizeof(got)), 0) << i;
+    for (int64_t i = 0; i < rows * per_row; ++i) {
+      const CodeGroup got = LoadGroup(tiles, i / per_row, i % per_row);
+      EXPECT_EQ(std::memcmp(&got, &groups[static_cast<size_t>(i)], sizeof(got)), 0) << i;
     }
     // The place that the header names: row 17, column 32 + 13.
-    const CodeGroup& group = groups[17 * 3 + 1];
-    const uint8_t* at = codes.data() + (3 + 1) * layout.group_bytes();
-    if (format.bits == 4) {
-      EXPECT_EQ(at[64 + 4 + 1] >> 4, group.codes[13]);
-    } else {
-      EXPECT_EQ(at[3 * 64 + 4 + 1], group.codes[13]);
+    const size_t column = 32 + 13;
+    const auto per_group = static_cast<size_t>(format.group);
+    const uint8_t code =
+        groups[static_cast<size_t>(17 * per_row) + column / per_group].codes[column % per_group];
+    const uint8_t* at = tiles.codes + (16 + 1) * layout.strip_bytes();
+    if (format.bits == 8) {
+      EXPECT_EQ(at[3 * 64 + 4 + 1], code);
+      continue;
     }
+    EXPECT_EQ(at[64 + 4 + 1] >> 4, code & 15);
+    if (format.bits == 5) {
+      EXPECT_EQ(at[4 * 64 + 4 + 1] >> 3 & 1, code >> 4);
+    } else if (format.bits == 6) {
+      EXPECT_EQ(at[4 * 64 + 4 + 1] >> 6, code >> 4);
+    }
+  }
+}
+
+// The arrays of a tiled matrix follow each other without overlap, and a view starts at its tile.
+TEST(WeightFormatTest, ViewsStartAtTheirTile) {
+  for (const CodeFormat format : kCodeFormats) {
+    const TileLayout layout{.format = format, .rows = 40, .cols = 512};
+    std::vector<std::byte> memory = TileMemory(layout);
+    std::byte* const begin = Aligned(memory);
+    const TileWeights tiles = PlaceTiles(layout, begin);
+    const auto* end = begin + layout.bytes();
+    const TileView view = ViewTiles(tiles, 2);
+    EXPECT_EQ(view.codes - tiles.codes, 2 * 16 * 512 * format.bits / 8);
+    EXPECT_EQ(view.scales - tiles.scales, 2 * 16 * 512 / format.span());
+    const std::byte* last = reinterpret_cast<const std::byte*>(tiles.scales + layout.param_count());
+    if (format.has_minimum) {
+      EXPECT_GE(reinterpret_cast<const std::byte*>(tiles.minima), last);
+      EXPECT_EQ(view.minima - tiles.minima, view.scales - tiles.scales);
+      last = reinterpret_cast<const std::byte*>(tiles.minima + layout.param_count());
+    }
+    if (format.two_level) {
+      EXPECT_GE(reinterpret_cast<const std::byte*>(tiles.scale_factors), last);
+      EXPECT_EQ(view.scale_factors - tiles.scale_factors, 2 * 16 * 512 / format.group);
+      last = reinterpret_cast<const std::byte*>(tiles.scale_factors + layout.factor_count());
+    }
+    if (format.two_level && format.has_minimum) {
+      EXPECT_GE(reinterpret_cast<const std::byte*>(tiles.minimum_factors), last);
+      last = reinterpret_cast<const std::byte*>(tiles.minimum_factors + layout.factor_count());
+    }
+    EXPECT_LE(last, end);
+    EXPECT_GE(last + 64, end);
+    EXPECT_TRUE(format.has_minimum || view.minima == nullptr);
+    EXPECT_TRUE(format.two_level || view.scale_factors == nullptr);
   }
 }
 
