@@ -238,10 +238,7 @@ absl::Status GgufParser::ReadTensorInfo(uint64_t index) {
   RETURN_IF_ERROR(ReadTensorType(where, &tensor));
   uint64_t offset = 0;
   RETURN_IF_ERROR(Read(where, "offset", &offset));
-  if (!file_.tensor_index_.emplace(tensor.name, file_.tensors_.size()).second) {
-    return Error(where, "appears twice");
-  }
-  file_.tensors_.push_back(std::move(tensor));
+  if (!file_.AddTensor(std::move(tensor))) return Error(where, "appears twice");
   offsets_.push_back(offset);
   return absl::OkStatus();
 }

@@ -91,6 +91,7 @@ class CpuContext final : public ComputeContext {
     const CpuLinear* weight;
     float* out;  // [num_rows][weight rows]
     std::span<const float> bias;
+    std::span<const float> norm;  // of each head
     bool rope;
   };
 
@@ -205,14 +206,17 @@ void CpuContext::NormalizeResidual(std::span<const float> norm, bool int8) {
 }
 
 void CpuContext::QkvAppend(int layer, const AttentionWeights& weights) {
-  const Projection projections[3] = {{&Cpu(weights.q), buffers_.q.data(), weights.q_bias, true},
-                                     {&Cpu(weights.k), buffers_.k.data(), weights.k_bias, true},
-                                     {&Cpu(weights.v), buffers_.v.data(), weights.v_bias, false}};
+  const Projection projections[3] = {
+      {&Cpu(weights.q), buffers_.q.data(), weights.q_bias, weights.q_norm, true},
+      {&Cpu(weights.k), buffers_.k.data(), weights.k_bias, weights.k_norm, true},
+      {&Cpu(weights.v), buffers_.v.data(), weights.v_bias, {}, false}};
   const int heads[3] = {shape_.num_q_heads, shape_.num_kv_heads, shape_.num_kv_heads};
   bool int8 = false;
   for (int i = 0; i < 3; ++i) {
     const CpuLinear& w = *projections[i].weight;
     CHECK(w.cols() == shape_.hidden && w.rows() == int64_t{heads[i]} * shape_.head_dim);
+    const size_t norm = projections[i].norm.size();
+    CHECK(norm == 0 || norm == static_cast<size_t>(shape_.head_dim));
     int8 = int8 || runner_.UsesInt8(w);
   }
   NormalizeResidual(weights.norm, int8);
@@ -224,7 +228,7 @@ void CpuContext::QkvAppend(int layer, const AttentionWeights& weights) {
   attention_->Append(layer, buffers_.k.data(), buffers_.v.data());
 }
 
-// One head of all rows: linear, bias, RoPE.
+// One head of all rows: linear, bias, norm, RoPE.
 void CpuContext::Project(const Projection& p, int64_t head, int worker) {
   const int dim = shape_.head_dim;
   const int64_t stride = p.weight->rows();
@@ -239,6 +243,10 @@ void CpuContext::Project(const Projection& p, int64_t head, int worker) {
               scratch(worker).tile.data());
   for (int row = 0; row < num_rows_; ++row, out += stride) {
     if (!p.bias.empty()) ops_.add(p.bias.data() + head * dim, dim, out);
+    if (!p.norm.empty()) {
+      ops_.rms_norm(
+          {.x = out, .weight = p.norm.data(), .cols = dim, .eps = shape_.rms_eps, .out = out});
+    }
     if (!p.rope) continue;
     const int64_t position = batch_->positions[static_cast<size_t>(row)];
     ops_.rope({.x = out,
