@@ -35,7 +35,7 @@ absl::StatusOr<std::string> ReadType(const JsonFields& scaling) {
 
 absl::StatusOr<Llama3Scaling> ReadLlama3(const JsonFields& scaling) {
   Llama3Scaling out;
-  ASSIGN_OR_RETURN(out.factor, scaling.GetFloat("factor", 0.9999, 1e6));
+  ASSIGN_OR_RETURN(out.factor, scaling.GetFloat("factor", kMinRopeFactor, kMaxRopeFactor));
   ASSIGN_OR_RETURN(out.low_freq_factor, scaling.GetFloat("low_freq_factor", 0, 1e6));
   ASSIGN_OR_RETURN(out.high_freq_factor,
                    scaling.GetFloat("high_freq_factor", out.low_freq_factor, 1e6));
@@ -51,7 +51,8 @@ absl::Status ReadScaling(const JsonFields& scaling, double base, ModelConfig* co
   ASSIGN_OR_RETURN(const std::string type, ReadType(scaling));
   if (type == "default") return absl::OkStatus();
   if (type == "linear") {
-    ASSIGN_OR_RETURN(const double factor, scaling.GetFloat("factor", 0, 1e6));
+    ASSIGN_OR_RETURN(const double factor,
+                     scaling.GetFloat("factor", kMinRopeFactor, kMaxRopeFactor));
     config->rope_linear_factor = static_cast<float>(factor);
     return absl::OkStatus();
   }

@@ -177,10 +177,12 @@ absl::Status ReadRopeScaling(const GgufFile& file, ModelConfig* config) {
       return Unimplemented(file.path() + ": metadata key '" + type_key + "': RoPE scaling '" +
                            Printable(type) + "' is not supported, only none and linear");
     }
-    return reader.ReadFloat(factor_key, 0, 1e6, &config->rope_linear_factor);
+    return reader.ReadFloat(factor_key, kMinRopeFactor, kMaxRopeFactor,
+                            &config->rope_linear_factor);
   }
   if (file.Has(old_factor_key)) {
-    return reader.ReadFloat(old_factor_key, 0, 1e6, &config->rope_linear_factor);
+    return reader.ReadFloat(old_factor_key, kMinRopeFactor, kMaxRopeFactor,
+                            &config->rope_linear_factor);
   }
   if (file.Has(factor_key)) return reader.Error(factor_key, "is given without a scaling type");
   return absl::OkStatus();
@@ -207,9 +209,9 @@ absl::Status ReadRope(const GgufFile& file, ModelConfig* config) {
     ASSIGN_OR_RETURN(divisors, ReadFloatVector(file, "rope_freqs.weight", config->head_dim / 2));
   }
   for (size_t i = 0; i < divisors.size(); ++i) {
-    if (divisors[i] > 0 && divisors[i] < 1e12f) continue;
+    if (divisors[i] >= 1e-6f && divisors[i] < 1e12f) continue;
     return InvalidArgument(file.path() + ": tensor 'rope_freqs.weight': value " +
-                           std::to_string(i) + " is not a positive number");
+                           std::to_string(i) + " is not in 1e-6..1e12");
   }
   config->rope_inv_freq =
       RopeFrequencies(static_cast<double>(config->rope_freq_base), config->head_dim, divisors,

@@ -6,11 +6,15 @@
 
 namespace intactkv {
 
+// Linear factors lie between: beyond them frequencies leave the range of float.
+inline constexpr double kMinRopeFactor = 1e-6;
+inline constexpr double kMaxRopeFactor = 1e6;
+
 // Llama 3.1's scaling: long waves turn `factor` times slower, short ones as before, those between
 // are interpolated. Grattafiori et al. 2024, arXiv:2407.21783; the formula is that of Meta's
 // reference code (meta-llama/llama-models, apply_scaling).
 struct Llama3Scaling {
-  double factor = 1;            // >= 1
+  double factor = 1;
   double low_freq_factor = 1;   // waves longer than original_context / low are long
   double high_freq_factor = 4;  // > low_freq_factor; waves shorter than original_context / high
                                 // are short

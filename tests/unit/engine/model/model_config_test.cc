@@ -249,7 +249,7 @@ const BadConfig kBadConfigs[] = {
      kMissing, "'llama.rope.scaling.factor' is missing"},
     {"RopeFactors",
      [](GgufWriter* w) { w->AddTensor("rope_freqs.weight", TensorType::kF32, {32}, Zeros(32)); },
-     kInvalid, "tensor 'rope_freqs.weight': value 0 is not a positive number"},
+     kInvalid, "tensor 'rope_freqs.weight': value 0 is not in 1e-6..1e12"},
     {"RopeFactorsShape",
      [](GgufWriter* w) { w->AddTensor("rope_freqs.weight", TensorType::kF32, {31}, Zeros(31)); },
      kInvalid, "tensor 'rope_freqs.weight': shape [31] must be [32]"},
