@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
+#include "kernels/cpu/check_batch.h"
 #include "kernels/cpu/cpu_linear.h"
 #include "kernels/cpu/kv_attention.h"
 #include "kernels/cpu/ops_kernels.h"
@@ -95,7 +96,6 @@ class CpuContext final : public ComputeContext {
     bool rope;
   };
 
-  absl::Status CheckBatch(const Batch& batch) const;
   WorkerScratch& scratch(int worker) { return buffers_.workers[static_cast<size_t>(worker)]; }
   template <typename Fn>
   void ForRows(int num_rows, const Fn& fn);
@@ -122,44 +122,11 @@ class CpuContext final : public ComputeContext {
   size_t num_logits_rows_ = 0;
 };
 
-absl::Status CpuContext::CheckBatch(const Batch& batch) const {
-  const int rows = batch.num_rows();
-  if (rows < 1 || rows > options_.max_rows || batch.positions.size() != batch.tokens.size()) {
-    return InvalidArgument("batch of " + std::to_string(rows) + " rows and " +
-                           std::to_string(batch.positions.size()) + " positions, at most " +
-                           std::to_string(options_.max_rows));
-  }
-  if (batch.sequences.size() > health_.size()) {
-    return InvalidArgument("batch of " + std::to_string(batch.sequences.size()) +
-                           " sequences, at most " + std::to_string(health_.size()));
-  }
-  for (size_t i = 0; i < batch.tokens.size(); ++i) {
-    if (batch.tokens[i] < 0 || batch.tokens[i] >= shape_.vocab || batch.positions[i] < 0 ||
-        batch.positions[i] >= options_.max_context) {
-      return InvalidArgument("batch row " + std::to_string(i) + ": token " +
-                             std::to_string(batch.tokens[i]) + " at position " +
-                             std::to_string(batch.positions[i]));
-    }
-  }
-  if (batch.logits_rows.size() > static_cast<size_t>(options_.max_logits_rows)) {
-    return InvalidArgument("batch with " + std::to_string(batch.logits_rows.size()) +
-                           " logits rows, at most " + std::to_string(options_.max_logits_rows));
-  }
-  int32_t last = -1;
-  for (const int32_t row : batch.logits_rows) {
-    if (row <= last || row >= rows) {
-      return InvalidArgument("batch logits row " + std::to_string(row) + " out of order or range");
-    }
-    last = row;
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CpuContext::Begin(const Batch& batch) {
   batch_ = nullptr;
   num_sequences_ = 0;
   num_logits_rows_ = 0;
-  RETURN_IF_ERROR(CheckBatch(batch));
+  RETURN_IF_ERROR(CheckBatch(batch, options_));
   RETURN_IF_ERROR(attention_->Begin(batch));
   batch_ = &batch;
   num_rows_ = batch.num_rows();
