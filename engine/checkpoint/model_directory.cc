@@ -50,7 +50,7 @@ bool IsBuffer(std::string_view name) { return name.ends_with(".rotary_emb.inv_fr
 absl::StatusOr<ModelDirectory> ModelDirectory::Open(const std::string& path) {
   ModelDirectory out;
   out.path_ = path;
-  const std::string config_path = path + "/" + kConfig;
+  const std::string config_path = FileIn(path, kConfig);
   ASSIGN_OR_RETURN(const std::optional<std::string> text,
                    ReadOptionalTextFile(config_path, kMaxConfigBytes));
   if (!text.has_value()) {
@@ -64,9 +64,13 @@ absl::StatusOr<ModelDirectory> ModelDirectory::Open(const std::string& path) {
   return out;
 }
 
+void ModelDirectory::Discard(const WeightTensor& tensor) const {
+  for (const SafetensorsFile& shard : shards_) shard.Discard(tensor.data);
+}
+
 absl::Status ModelDirectory::OpenShards() {
-  if (Exists(path_ + "/" + kSingle)) return OpenShard(kSingle, nullptr);
-  const std::string index_path = path_ + "/" + kIndex;
+  if (Exists(FileIn(path_, kSingle))) return OpenShard(kSingle, nullptr);
+  const std::string index_path = FileIn(path_, kIndex);
   ASSIGN_OR_RETURN(const std::optional<std::string> text,
                    ReadOptionalTextFile(index_path, kMaxIndexBytes));
   if (!text.has_value()) {
@@ -102,7 +106,7 @@ absl::Status ModelDirectory::OpenShards() {
 }
 
 absl::StatusOr<ModelDirectory::WeightMap> ModelDirectory::ReadIndex(const std::string& text) const {
-  const std::string path = path_ + "/" + kIndex;
+  const std::string path = FileIn(path_, kIndex);
   ASSIGN_OR_RETURN(const auto object, ParseJsonFile(path, text,
                                                     {.max_depth = 4,
                                                      .max_keys = kSafetensorsMaxTensors,
@@ -121,7 +125,7 @@ absl::StatusOr<ModelDirectory::WeightMap> ModelDirectory::ReadIndex(const std::s
 }
 
 absl::Status ModelDirectory::OpenShard(const std::string& name, const WeightMap* index) {
-  const std::string path = path_ + "/" + name;
+  const std::string path = FileIn(path_, name);
   ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
   file_bytes_ += file.file_bytes();
   for (const SafetensorsTensor& tensor : file.tensors()) {

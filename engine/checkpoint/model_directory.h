@@ -29,6 +29,7 @@ class ModelDirectory : public WeightFiles {
 
   const ModelConfig& config() const { return config_; }
   int num_shards() const { return static_cast<int>(shards_.size()); }
+  void Discard(const WeightTensor& tensor) const override;
 
  private:
   // Which shard holds a tensor, by the tensor's name in the files.

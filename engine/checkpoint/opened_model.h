@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/model/gguf.h"
@@ -12,15 +11,6 @@
 #include "engine/model/weight_files.h"
 
 namespace intactkv {
-
-// What a directory says about its text, as the files have it; "" for a file that is not there.
-struct DirectoryTexts {
-  std::string path;                   // of the directory
-  std::string tokenizer_json;         // tokenizer.json
-  std::string tokenizer_config_json;  // tokenizer_config.json
-  std::string chat_template;          // chat_template.jinja; wins over the one in tokenizer_config
-  std::vector<int64_t> eos_ids;       // generation_config.json's, else config.json's; may be empty
-};
 
 // Immutable; movable. Thread-compatible, const calls from any thread. Keeps the files mapped.
 class OpenedModel {
@@ -34,10 +24,9 @@ class OpenedModel {
   // The text of `intactkv model inspect`.
   std::string Describe() const;
 
-  // The GGUF file, whose metadata hold the text; nullptr for a directory.
+  // The GGUF file, whose metadata hold the text; nullptr for a directory, whose text lies in files
+  // of its own at weights().path().
   const GgufFile* gguf() const { return gguf_; }
-  // Of a directory. Errors name the file: kInvalidArgument (too large, or no ids at eos_token_id).
-  absl::StatusOr<DirectoryTexts> ReadTexts() const;
 
  private:
   OpenedModel() = default;

@@ -1,11 +1,16 @@
 #include "engine/checkpoint/read_text_file.h"
 
+#include <filesystem>
 #include <utility>
 
 #include "engine/base/status_macros.h"
 #include "engine/model/mapped_file.h"
 
 namespace intactkv {
+
+std::string FileIn(const std::string& directory, const std::string& name) {
+  return (std::filesystem::path(directory) / name).string();
+}
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t max_bytes) {
   ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));

@@ -1,4 +1,4 @@
-// Small text files of a model directory, read whole.
+// Files of a model directory: their paths, and small texts read whole.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,9 @@
 #include "absl/status/statusor.h"
 
 namespace intactkv {
+
+// The path of file `name` in `directory`, which may end in a slash.
+std::string FileIn(const std::string& directory, const std::string& name);
 
 // Errors, naming the path: those of MappedFile::Open; kInvalidArgument for more than `max_bytes`.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t max_bytes);

@@ -42,6 +42,7 @@ class SafetensorsFile {
                                                const std::string& name);
 
   int64_t file_bytes() const { return file_bytes_; }
+  void Discard(std::span<const std::byte> data) const { mapping_.Discard(data); }
   const std::vector<SafetensorsTensor>& tensors() const { return tensors_; }  // by offset
 
  private:

@@ -87,6 +87,8 @@ class GgufFile : public WeightFiles {
   absl::StatusOr<int64_t> GetArrayLength(std::string_view key) const;
   std::vector<std::string> Keys() const;  // ascending
 
+  void Discard(const WeightTensor& tensor) const override { mapping_.Discard(tensor.data); }
+
  private:
   friend class GgufParser;
   GgufFile() : WeightFiles(TensorNaming::kGguf) {}

@@ -95,7 +95,9 @@ class LlamaModel::Loader {
     return values;
   }
 
+  // One tensor of the files at a time stays in memory.
   void Report(const WeightTensor& tensor) {
+    files_.Discard(tensor);
     ++progress_.tensors_done;
     progress_.bytes_done += static_cast<int64_t>(tensor.data.size());
     if (options_.progress) options_.progress(progress_);

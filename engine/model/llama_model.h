@@ -34,9 +34,10 @@ struct LoadOptions {
 // allows. Does not need the file after Load. Must be destroyed before its Backend.
 class LlamaModel {
  public:
-  // Loads every tensor of `config` from `files`, one at a time. The embedding and the head take
-  // HeadFormat(). Errors: those of Backend::LoadLinear, and kInvalidArgument for a norm that is no
-  // float vector; each names the tensor. `config` was read from the same files.
+  // Loads every tensor of `config` from `files`, one at a time, and keeps none of them in memory.
+  // The embedding and the head take HeadFormat(). Errors: those of Backend::LoadLinear, and
+  // kInvalidArgument for a norm that is no float vector; each names the tensor. `config` was read
+  // from the same files.
   static absl::StatusOr<std::unique_ptr<LlamaModel>> Load(const WeightFiles& files,
                                                           const ModelConfig& config,
                                                           Backend& backend,

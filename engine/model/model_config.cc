@@ -43,6 +43,7 @@ std::string ModelIdentity(const WeightFiles& files, const ModelConfig& config) {
     digest.Add(TensorTypeName(tensor->type));
     for (const int64_t size : tensor->shape) digest.Add(size);
     digest.Add(tensor->data);
+    files.Discard(*tensor);
   }
   return digest.HexDigest();
 }

@@ -46,6 +46,8 @@ class WeightFiles {
   std::string Where(std::string_view name) const;
   // `shape` (columns first) in the order of the files.
   std::string DescribeShape(std::vector<int64_t> shape) const;
+  // Gives back the memory that reading the tensor took; the data stay readable.
+  virtual void Discard(const WeightTensor& /*tensor*/) const {}
   // The matrix that a Backend loads; its data are the file's, and so is its name.
   HostTensor ToHostTensor(const WeightTensor& tensor) const;
 

@@ -9,7 +9,6 @@
 #include <cstring>
 #include <filesystem>
 
-#include "engine/base/status_macros.h"
 #include "engine/checkpoint/opened_model.h"
 #include "engine/model/llama_model.h"
 #include "tests/support/fake_backend.h"
@@ -45,7 +44,6 @@ class DamagedDirectoryTest : public ::testing::Test {
     if (!model.ok()) return model.status();
     (void)model->Describe();
     (void)ModelIdentity(model->weights(), model->config());
-    RETURN_IF_ERROR(model->ReadTexts().status());
     test::FakeScript script;
     test::FakeBackend backend(&script);
     return LlamaModel::Load(model->weights(), model->config(), backend, {}).status();
@@ -108,13 +106,6 @@ TEST_F(DamagedDirectoryTest, ConfigOfAnotherFamily) {
 
 TEST_F(DamagedDirectoryTest, Index) {
   CheckText(test::TinyModelDirectory({.num_shards = 2}), "model.safetensors.index.json", 5);
-}
-
-TEST_F(DamagedDirectoryTest, GenerationConfig) {
-  DirectoryFiles files = test::TinyModelDirectory();
-  files["generation_config.json"] =
-      test::ToBytes(R"({"eos_token_id": [2, 7], "bos_token_id": 1, "temperature": 0.6})");
-  CheckText(files, "generation_config.json", 6);
 }
 
 }  // namespace
