@@ -13,7 +13,7 @@
 namespace intactkv::test {
 namespace {
 
-const char* const kCases = INTACTKV_FAMILY_CASES;
+const char* const kCases = INTACTKV_SOURCE_DIR "/tests/golden/families/cases";
 
 uint64_t Fnv1a(std::string_view text) {
   uint64_t value = 0xcbf29ce484222325ull;
