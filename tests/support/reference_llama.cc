@@ -47,6 +47,14 @@ Matrix RmsNorm(const Matrix& x, const std::vector<double>& weight, double eps) {
   return y;
 }
 
+// Frequency of pair `pair`. A scaling per frequency is the configuration's own.
+double Frequency(const ModelConfig& config, size_t pair) {
+  if (config.rope_has_factors) return static_cast<double>(config.rope_inv_freq[pair]);
+  return std::pow(static_cast<double>(config.rope_freq_base),
+                  -2.0 * static_cast<double>(pair) / static_cast<double>(config.head_dim)) /
+         static_cast<double>(config.rope_linear_factor);
+}
+
 // Turns each pair of each head, neighbours or halves, by position * frequency.
 void Rope(const ModelConfig& config, Matrix* x) {
   const size_t head_dim = static_cast<size_t>(config.head_dim), half = head_dim / 2;
@@ -55,11 +63,7 @@ void Rope(const ModelConfig& config, Matrix* x) {
     std::vector<double>& row = (*x)[t];
     for (size_t i = 0; i < row.size() / 2; ++i) {
       const size_t pair = i % half, head = i / half * head_dim;
-      const double frequency =
-          std::pow(static_cast<double>(config.rope_freq_base),
-                   -2.0 * static_cast<double>(pair) / static_cast<double>(head_dim)) /
-          static_cast<double>(config.rope_linear_factor);
-      const double angle = static_cast<double>(t) * frequency;
+      const double angle = static_cast<double>(t) * Frequency(config, pair);
       double& first = row[head + (neighbours ? 2 * pair : pair)];
       double& second = row[head + (neighbours ? 2 * pair + 1 : pair + half)];
       const double a = first, b = second;
@@ -157,7 +161,6 @@ void RunLayer(const GgufFile& file, const ModelConfig& config, int layer, Matrix
 ReferenceRun RunReference(const GgufFile& file, const ModelConfig& config,
                           std::span<const int32_t> tokens) {
   CHECK(!tokens.empty());
-  CHECK(!config.rope_has_factors);
   const std::vector<double> table = Values(file, "token_embd.weight");
   const size_t hidden = static_cast<size_t>(config.hidden);
   Matrix x;

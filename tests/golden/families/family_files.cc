@@ -83,8 +83,8 @@ GgufWriter FamilyGguf(const FamilyCase& family, TensorType type) {
     if (is_qk && config->architecture == "llama") {
       values = Permuted(values, tensor.shape[1], config->head_dim);
     }
-    std::vector<uint64_t> shape(tensor.shape.rbegin(), tensor.shape.rend());
-    writer.AddTensor(name, shape.size() == 1 ? TensorType::kF32 : type, std::move(shape), values);
+    const std::vector<uint64_t> shape(tensor.shape.rbegin(), tensor.shape.rend());
+    writer.AddTensor(name, shape.size() == 1 ? TensorType::kF32 : type, shape, values);
   }
   AddRopeDivisors(*config, &writer);
   return writer;
