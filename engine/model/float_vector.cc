@@ -4,16 +4,17 @@
 
 #include "engine/base/half_float.h"
 #include "engine/base/status_macros.h"
+#include "engine/model/gguf.h"
 
 namespace intactkv {
 
-absl::StatusOr<std::vector<float>> ReadFloatVector(const GgufFile& file, const std::string& name,
-                                                   int64_t size) {
-  const GgufTensor* tensor = file.FindTensor(name);
-  const std::string where = file.path() + ": tensor '" + name + "'";
+absl::StatusOr<std::vector<float>> ReadFloatVector(const WeightFiles& files,
+                                                   const std::string& name, int64_t size) {
+  const WeightTensor* tensor = files.FindTensor(name);
+  const std::string where = files.Where(name);
   if (tensor == nullptr) return NotFound(where + ": is missing");
   if (tensor->cols() != size || tensor->rows() != 1) {
-    return InvalidArgument(where + ": shape " + ShapeString(tensor->shape) + " must be [" +
+    return InvalidArgument(where + ": shape " + files.DescribeShape(tensor->shape) + " must be [" +
                            std::to_string(size) + "]");
   }
   if (TensorBlockElements(tensor->type) != 1) {

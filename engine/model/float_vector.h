@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/model/gguf.h"
+#include "engine/model/weight_files.h"
 
 namespace intactkv {
 
 // The values of one-dimensional tensor `name` with exactly `size` elements in F32, F16 or BF16;
 // exact. Errors, naming the tensor: kNotFound, kInvalidArgument (another shape or type).
-absl::StatusOr<std::vector<float>> ReadFloatVector(const GgufFile& file, const std::string& name,
-                                                   int64_t size);
+absl::StatusOr<std::vector<float>> ReadFloatVector(const WeightFiles& files,
+                                                   const std::string& name, int64_t size);
 
 }  // namespace intactkv

@@ -82,21 +82,6 @@ std::string_view GgufValueTypeName(GgufValueType type) {
   return index < std::size(kNames) ? kNames[index] : "unknown";
 }
 
-int64_t GgufTensor::rows() const {
-  int64_t product = 1;
-  for (size_t i = 1; i < shape.size(); ++i) product *= shape[i];
-  return product;
-}
-
-std::string ShapeString(const std::vector<int64_t>& shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i) {
-    if (i > 0) out += ", ";
-    out += std::to_string(shape[i]);
-  }
-  return out + "]";
-}
-
 absl::StatusOr<GgufFile> GgufFile::Open(const std::string& path) {
   ASSIGN_OR_RETURN(MappedFile mapping, MappedFile::Open(path));
   ASSIGN_OR_RETURN(GgufFile file, Parse(mapping.bytes(), path));
@@ -213,15 +198,6 @@ std::vector<std::string> GgufFile::Keys() const {
   out.reserve(values_.size());
   for (const auto& [key, value] : values_) out.push_back(key);
   return out;
-}
-
-const GgufTensor* GgufFile::FindTensor(std::string_view name) const {
-  const auto it = tensor_index_.find(name);
-  return it == tensor_index_.end() ? nullptr : &tensors_[it->second];
-}
-
-HostTensor ToHostTensor(const GgufTensor& tensor) {
-  return {tensor.name, tensor.type, tensor.rows(), tensor.cols(), tensor.data.data()};
 }
 
 }  // namespace intactkv

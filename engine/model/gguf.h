@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "engine/model/gguf_tensor_types.h"  // IWYU pragma: export
 #include "engine/model/mapped_file.h"
+#include "engine/model/weight_files.h"
 #include "kernels/api/tensor.h"
 
 namespace intactkv {
@@ -56,33 +57,18 @@ struct GgufValue {
   std::span<const std::byte> bytes;  // of the elements, as in the file
 };
 
-// One tensor; its columns are a multiple of the block of its type.
-struct GgufTensor {
-  std::string name;
-  TensorType type = TensorType::kF32;
-  std::vector<int64_t> shape;       // 1..4 sizes, each >= 1; shape[0] are the columns
-  std::span<const std::byte> data;  // exactly the bytes that shape and type need
+using GgufTensor = WeightTensor;
 
-  int64_t cols() const { return shape[0]; }
-  int64_t rows() const;  // product of the other sizes
-  int64_t num_elements() const { return rows() * cols(); }
-};
-
-// "[192, 576]" in file order (columns first).
-std::string ShapeString(const std::vector<int64_t>& shape);
 
 // Immutable once parsed; movable. Thread-compatible, const calls from any thread. The tensors' data
 // live as long as the object (Open) or as the caller's buffer (Parse).
-class GgufFile {
+class GgufFile : public WeightFiles {
  public:
   // Maps and parses. Errors: those of MappedFile::Open; kInvalidArgument (damaged), kUnimplemented
   // (another version, byte order, tensor type, or a split file), one line each. O(metadata).
   static absl::StatusOr<GgufFile> Open(const std::string& path);
   // Parses bytes that the caller owns, aligned to 8; `name` stands for the path in errors.
   static absl::StatusOr<GgufFile> Parse(std::span<const std::byte> bytes, std::string name);
-
-  const std::string& path() const { return path_; }
-  int64_t file_bytes() const { return file_bytes_; }
 
   // Metadata. Errors: kNotFound (no such key), kInvalidArgument (another type or out of range),
   // both naming the key. Integers of every width convert to int64; floats of both widths to double.
@@ -98,25 +84,16 @@ class GgufFile {
   absl::StatusOr<int64_t> GetArrayLength(std::string_view key) const;
   std::vector<std::string> Keys() const;  // ascending
 
-  // Tensors, in file order.
-  const std::vector<GgufTensor>& tensors() const { return tensors_; }
-  const GgufTensor* FindTensor(std::string_view name) const;  // nullptr if there is none
+  void Discard(const WeightTensor& tensor) const override { mapping_.Discard(tensor.data); }
 
  private:
   friend class GgufParser;
-  GgufFile() = default;
+  GgufFile() : WeightFiles(TensorNaming::kGguf) {}
   absl::StatusOr<const GgufValue*> Find(std::string_view key, bool is_array) const;
   absl::Status WrongType(std::string_view key, const GgufValue& value, const char* wanted) const;
 
-  std::string path_;
   MappedFile mapping_;
-  int64_t file_bytes_ = 0;
   std::map<std::string, GgufValue, std::less<>> values_;
-  std::vector<GgufTensor> tensors_;
-  std::map<std::string, size_t, std::less<>> tensor_index_;
 };
-
-// The matrix that a Backend loads; its data are the file's.
-HostTensor ToHostTensor(const GgufTensor& tensor);
 
 }  // namespace intactkv

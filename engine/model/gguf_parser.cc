@@ -36,23 +36,6 @@ uint64_t ElementBytes(GgufValueType type) {
 
 }  // namespace
 
-std::string Printable(std::string_view text) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  for (const char c : text) {
-    if (out.size() >= 80) return out + "...";
-    const unsigned char byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f) {
-      out += c;
-    } else {
-      out += "\\x";
-      out += kHex[byte >> 4];
-      out += kHex[byte & 15];
-    }
-  }
-  return out;
-}
-
 absl::Status GgufParser::Error(const std::string& where, const std::string& why) const {
   return InvalidArgument(file_.path_ + ": " + where + ": " + why);
 }
@@ -228,10 +211,7 @@ absl::Status GgufParser::ReadTensorInfo(uint64_t index) {
   RETURN_IF_ERROR(ReadTensorType(where, &tensor));
   uint64_t offset = 0;
   RETURN_IF_ERROR(Read(where, "offset", &offset));
-  if (!file_.tensor_index_.emplace(tensor.name, file_.tensors_.size()).second) {
-    return Error(where, "appears twice");
-  }
-  file_.tensors_.push_back(std::move(tensor));
+  if (!file_.AddTensor(std::move(tensor))) return Error(where, "appears twice");
   offsets_.push_back(offset);
   return absl::OkStatus();
 }

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "engine/base/page_entry.h"
-#include "engine/model/gguf_parser.h"
+#include "engine/base/printable.h"
 #include "kernels/api/page_layout.h"
 
 namespace intactkv {
@@ -20,9 +20,9 @@ std::string Line(std::string_view label, const std::string& value) {
   return out + " " + value + "\n";
 }
 
-std::string TensorLine(const GgufFile& file) {
+std::string TensorLine(const WeightFiles& files) {
   std::map<std::string, std::pair<int, int64_t>> by_type;  // count, bytes
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const WeightTensor& tensor : files.tensors()) {
     auto& [count, bytes] = by_type[std::string(TensorTypeName(tensor.type))];
     ++count;
     bytes += static_cast<int64_t>(tensor.data.size());
@@ -32,7 +32,7 @@ std::string TensorLine(const GgufFile& file) {
     if (!out.empty()) out += ", ";
     out += std::to_string(sum.first) + " " + type + " (" + FormatBytes(sum.second) + ")";
   }
-  return std::to_string(file.tensors().size()) + ": " + out;
+  return std::to_string(files.tensors().size()) + ": " + out;
 }
 
 std::string TokenizerLine(const GgufFile& file) {
@@ -97,16 +97,17 @@ std::string FormatBytes(int64_t bytes) {
   return text;
 }
 
-std::string DescribeModel(const GgufFile& file, const ModelConfig& config) {
+std::string DescribeModel(const WeightFiles& files, const ModelConfig& config,
+                          const ModelNotes& notes) {
   int64_t parameters = 0, stored = 0;
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const WeightTensor& tensor : files.tensors()) {
     parameters += tensor.num_elements();
     stored += static_cast<int64_t>(tensor.data.size());
   }
   const int64_t full_context = BlocksFor(config.context_length) * PageBytes(config, kKvI8C);
   std::string out;
-  out +=
-      Line("file", Printable(file.path()) + " (" + FormatBytes(file.file_bytes()) + ", GGUF v3)");
+  out += Line("file", Printable(files.path()) + " (" + FormatBytes(files.file_bytes()) + ", " +
+                          notes.container + ")");
   out += Line("name", config.name.empty() ? "none" : config.name);
   out += Line("architecture", config.architecture);
   out += Line("layers", std::to_string(config.num_layers));
@@ -114,19 +115,27 @@ std::string DescribeModel(const GgufFile& file, const ModelConfig& config) {
               std::to_string(config.hidden) + ", feed-forward " + std::to_string(config.ffn));
   out += Line("heads", HeadsLine(config));
   out += Line("rope", RopeLine(config));
-  out += Line("context", std::to_string(config.context_length) + " tokens");
+  out += Line("context",
+              std::to_string(config.context_length) + " tokens" +
+                  (config.sliding_window == 0
+                       ? ""
+                       : ", attention to the last " + std::to_string(config.sliding_window)));
   out += Line("vocabulary",
               std::to_string(config.vocab) +
                   (config.tied_embeddings ? ", head tied to the embedding" : ", head of its own"));
   out += Line("parameters", std::to_string(parameters));
-  out += Line("tensors", TensorLine(file));
-  out += Line("tokenizer", TokenizerLine(file));
+  out += Line("tensors", TensorLine(files));
+  out += Line("tokenizer", notes.tokenizer);
   out += Line("kv cache", KvLine(config));
   out += Line("memory", "weights as stored " + FormatBytes(stored) +
                             "; one full context in int8 pages " + FormatBytes(full_context) +
                             "; while prefixes are built, full-precision weights " +
                             FormatBytes(parameters * 4));
   return out;
+}
+
+std::string DescribeModel(const GgufFile& file, const ModelConfig& config) {
+  return DescribeModel(file, config, {"GGUF v3", TokenizerLine(file)});
 }
 
 }  // namespace intactkv

@@ -6,6 +6,7 @@
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
 #include "engine/model/float_vector.h"
+#include "engine/model/gguf.h"
 #include "engine/model/tensor_check.h"
 
 namespace intactkv {
@@ -28,12 +29,12 @@ WeightFormat HeadFormat(WeightFormat format, TensorType type) {
 // Loads one tensor after the other and reports each. Lives for one Load.
 class LlamaModel::Loader {
  public:
-  Loader(const GgufFile& file, const ModelConfig& config, Backend& backend,
+  Loader(const WeightFiles& files, const ModelConfig& config, Backend& backend,
          const LoadOptions& options)
-      : file_(file), config_(config), backend_(backend), options_(options) {
+      : files_(files), config_(config), backend_(backend), options_(options) {
     for (const TensorNeed& need : TensorsOf(config)) {
-      const GgufTensor* tensor = file.FindTensor(need.name);
-      CHECK(tensor != nullptr) << need.name;  // ReadModelConfig checked the file
+      const WeightTensor* tensor = files.FindTensor(need.name);
+      CHECK(tensor != nullptr) << need.name;  // whoever read the configuration checked them
       ++progress_.tensors_total;
       progress_.bytes_total += static_cast<int64_t>(tensor->data.size());
     }
@@ -66,6 +67,10 @@ class LlamaModel::Loader {
       ASSIGN_OR_RETURN(layer.k_bias, LoadVector(name("attn_k.bias"), config_.kv_width()));
       ASSIGN_OR_RETURN(layer.v_bias, LoadVector(name("attn_v.bias"), config_.kv_width()));
     }
+    if (config_.qk_norm) {
+      ASSIGN_OR_RETURN(layer.q_norm, LoadVector(name("attn_q_norm.weight"), config_.head_dim));
+      ASSIGN_OR_RETURN(layer.k_norm, LoadVector(name("attn_k_norm.weight"), config_.head_dim));
+    }
     ASSIGN_OR_RETURN(layer.o, LoadLinear(name("attn_output.weight")));
     ASSIGN_OR_RETURN(layer.mlp_norm, LoadVector(name("ffn_norm.weight"), config_.hidden));
     ASSIGN_OR_RETURN(layer.gate, LoadLinear(name("ffn_gate.weight")));
@@ -76,10 +81,10 @@ class LlamaModel::Loader {
 
   absl::StatusOr<std::unique_ptr<Linear>> LoadLinear(const std::string& name,
                                                      bool is_head = false) {
-    const GgufTensor* tensor = file_.FindTensor(name);
+    const WeightTensor* tensor = files_.FindTensor(name);
     CHECK(tensor != nullptr) << name;
     LinearSpec spec;
-    spec.tensor = ToHostTensor(*tensor);
+    spec.tensor = files_.ToHostTensor(*tensor);
     spec.format = is_head ? HeadFormat(options_.format, tensor->type) : options_.format;
     ASSIGN_OR_RETURN(std::unique_ptr<Linear> linear, backend_.LoadLinear(spec));
     const std::string format(linear->format_name());
@@ -91,18 +96,20 @@ class LlamaModel::Loader {
   }
 
   absl::StatusOr<std::vector<float>> LoadVector(const std::string& name, int size) {
-    ASSIGN_OR_RETURN(std::vector<float> values, ReadFloatVector(file_, name, size));
-    Report(*file_.FindTensor(name));
+    ASSIGN_OR_RETURN(std::vector<float> values, ReadFloatVector(files_, name, size));
+    Report(*files_.FindTensor(name));
     return values;
   }
 
-  void Report(const GgufTensor& tensor) {
+  // One tensor of the files at a time stays in memory.
+  void Report(const WeightTensor& tensor) {
+    files_.Discard(tensor);
     ++progress_.tensors_done;
     progress_.bytes_done += static_cast<int64_t>(tensor.data.size());
     if (options_.progress) options_.progress(progress_);
   }
 
-  const GgufFile& file_;
+  const WeightFiles& files_;
   const ModelConfig& config_;
   Backend& backend_;
   const LoadOptions& options_;
@@ -119,6 +126,8 @@ AttentionWeights LlamaModel::Layer::attention() const {
   weights.q_bias = q_bias;
   weights.k_bias = k_bias;
   weights.v_bias = v_bias;
+  weights.q_norm = q_norm;
+  weights.k_norm = k_norm;
   weights.o = o.get();
   return weights;
 }
@@ -136,12 +145,12 @@ std::vector<const Linear*> LlamaModel::Layer::linears() const {
   return {q.get(), k.get(), v.get(), o.get(), gate.get(), up.get(), down.get()};
 }
 
-absl::StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Load(const GgufFile& file,
+absl::StatusOr<std::unique_ptr<LlamaModel>> LlamaModel::Load(const WeightFiles& files,
                                                              const ModelConfig& config,
                                                              Backend& backend,
                                                              const LoadOptions& options) {
   std::unique_ptr<LlamaModel> model(new LlamaModel(config));
-  RETURN_IF_ERROR(Loader(file, config, backend, options).LoadInto(model.get()));
+  RETURN_IF_ERROR(Loader(files, config, backend, options).LoadInto(model.get()));
   return model;
 }
 
@@ -171,7 +180,8 @@ int64_t LlamaModel::weight_bytes() const {
   for (const Layer& layer : layers_) {
     for (const Linear* linear : layer.linears()) bytes += linear->bytes();
     for (const std::vector<float>* values :
-         {&layer.attention_norm, &layer.mlp_norm, &layer.q_bias, &layer.k_bias, &layer.v_bias}) {
+         {&layer.attention_norm, &layer.mlp_norm, &layer.q_bias, &layer.k_bias, &layer.v_bias,
+          &layer.q_norm, &layer.k_norm}) {
       vectors += VectorBytes(*values);
     }
   }

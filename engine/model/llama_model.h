@@ -1,5 +1,5 @@
-// A llama-family model: its weights as a Backend keeps them, and the forward pass, written once
-// against the Backend's phases.
+// A model of the llama families: its weights as a Backend keeps them, and the forward pass, written
+// once against the Backend's phases.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/base/sampling.h"
-#include "engine/model/gguf.h"
 #include "engine/model/model_config.h"
+#include "engine/model/weight_files.h"
 #include "kernels/api/backend.h"
 #include "kernels/api/batch.h"
 
@@ -22,7 +22,7 @@ namespace intactkv {
 
 struct LoadProgress {
   int tensors_done = 0, tensors_total = 0;
-  int64_t bytes_done = 0, bytes_total = 0;  // of the file's tensor data
+  int64_t bytes_done = 0, bytes_total = 0;  // of the files' tensor data
 };
 
 struct LoadOptions {
@@ -35,10 +35,11 @@ struct LoadOptions {
 // allows. Does not need the file after Load. Must be destroyed before its Backend.
 class LlamaModel {
  public:
-  // Loads every tensor of `config` from `file`, one at a time. The embedding and the head take
-  // HeadFormat(). Errors: those of Backend::LoadLinear, and kInvalidArgument for a norm that is no
-  // float vector; each names the tensor. `config` is ReadModelConfig(file).
-  static absl::StatusOr<std::unique_ptr<LlamaModel>> Load(const GgufFile& file,
+  // Loads every tensor of `config` from `files`, one at a time, and keeps none of them in memory.
+  // The embedding and the head take HeadFormat(). Errors: those of Backend::LoadLinear, and
+  // kInvalidArgument for a norm that is no float vector; each names the tensor. `config` was read
+  // from the same files.
+  static absl::StatusOr<std::unique_ptr<LlamaModel>> Load(const WeightFiles& files,
                                                           const ModelConfig& config,
                                                           Backend& backend,
                                                           const LoadOptions& options);
@@ -63,6 +64,7 @@ class LlamaModel {
   struct Layer {
     std::vector<float> attention_norm, mlp_norm;  // [hidden]
     std::vector<float> q_bias, k_bias, v_bias;    // empty or [heads * head_dim]
+    std::vector<float> q_norm, k_norm;            // empty or [head_dim]
     std::unique_ptr<Linear> q, k, v, o, gate, up, down;
 
     AttentionWeights attention() const;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <system_error>
 #include <utility>
 
@@ -52,6 +53,20 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   file.data_ = static_cast<const std::byte*>(data);
   file.size_ = size;
   return file;
+}
+
+void MappedFile::Discard(std::span<const std::byte> part) const {
+  const std::less_equal<const std::byte*> at_most;  // of any two pointers
+  if (data_ == nullptr || !at_most(data_, part.data()) ||
+      !at_most(part.data() + part.size(), data_ + size_)) {
+    return;
+  }
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t begin = (static_cast<size_t>(part.data() - data_) + page - 1) / page * page;
+  const size_t end = static_cast<size_t>(part.data() - data_) + part.size();
+  if (begin + page > end) return;
+  // A refusal costs memory, nothing else.
+  (void)madvise(const_cast<std::byte*>(data_) + begin, (end - begin) / page * page, MADV_DONTNEED);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

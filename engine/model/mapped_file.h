@@ -24,6 +24,9 @@ class MappedFile {
   ~MappedFile();
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Gives back the memory of the pages that lie wholly in `part`; whoever reads them again reads
+  // the file again. Nothing happens for bytes of another owner.
+  void Discard(std::span<const std::byte> part) const;
   const std::string& path() const { return path_; }
 
  private:

@@ -1,4 +1,4 @@
-// What a weight file says about its model's shape: read once, checked against the tensors.
+// What a model's files say about its shape: read once, checked against the tensors.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +7,24 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/model/gguf.h"
+#include "engine/model/tensor_names.h"
+#include "engine/model/weight_files.h"
 #include "kernels/api/backend.h"
 
 namespace intactkv {
 
-// Plain values; every field was checked by ReadModelConfig.
+class GgufFile;
+
+// Limits; a model beyond one of them is refused.
+inline constexpr int kMaxLayers = 1024;
+inline constexpr int kMaxWidth = 1 << 20;
+inline constexpr int kMaxHeads = 1024;
+inline constexpr int kMaxVocab = 1 << 22;
+inline constexpr int kMaxContext = 1 << 24;
+
+// Plain values; every field was checked by whoever read it from the files.
 struct ModelConfig {
-  std::string architecture;  // "llama"
+  std::string architecture;  // "llama" (Llama, SmolLM2, Mistral), "qwen2", "qwen3"
   std::string name;          // general.name, or empty
   int num_layers = 0;        // 1..1024
   int hidden = 0;            // multiple of 32, at most 2^20
@@ -26,30 +36,35 @@ struct ModelConfig {
   int context_length = 0;  // positions that the model was trained for, 1..2^24
   float rms_eps = 0;       // (0, 1)
   float rope_freq_base = 0;
-  float rope_linear_factor = 1;      // 1: no scaling
-  bool rope_has_factors = false;     // rope_freqs.weight: one divisor per frequency (Llama 3)
-  std::vector<float> rope_inv_freq;  // [head_dim / 2], scaling and divisors applied
-  bool tied_embeddings = false;      // no output.weight: the head is token_embd.weight
-  bool attention_bias = false;       // q, k and v have biases, in every layer
+  float rope_linear_factor = 1;                    // 1: no scaling
+  bool rope_has_factors = false;                   // one divisor per frequency (Llama 3)
+  RopeStyle rope_style = RopeStyle::kInterleaved;  // as the q and k rows of the files want it
+  std::vector<float> rope_inv_freq;                // [head_dim / 2], scaling and divisors applied
+  bool tied_embeddings = false;                    // the head is token_embd.weight
+  bool attention_bias = false;                     // q, k and v have biases, in every layer
+  bool qk_norm = false;  // each q and k head has an RMSNorm before RoPE, in every layer
+  // A position attends to this many tokens, itself included; 0: to all. Served contexts are no
+  // longer (CheckContext).
+  int sliding_window = 0;
 
   int q_width() const { return num_q_heads * head_dim; }
   int kv_width() const { return num_kv_heads * head_dim; }
 };
 
-// Reads a llama-family file (SmolLM2, Llama) and checks that its tensors are exactly the ones that
+// Reads a GGUF file of one of our families and checks that its tensors are exactly the ones that
 // the configuration needs, each with its shape. Errors, one line that names the key or tensor:
 // kInvalidArgument (missing, out of range, contradicting), kUnimplemented (another architecture or
 // a feature that would change the numbers: RoPE scaling other than none and linear, experts, ...).
 absl::StatusOr<ModelConfig> ReadModelConfig(const GgufFile& file);
 
-// GGUF holds the q and k rows of this family permuted: RoPE pairs neighbours (2i, 2i + 1).
 ModelShape MakeModelShape(const ModelConfig& config);
 
-// SHA-256 (hex) of what decides the numbers: configuration, tensor names, types, shapes and data.
-// Reads the whole file once.
-std::string ModelIdentity(const GgufFile& file, const ModelConfig& config);
+// SHA-256 (hex) of what decides the numbers: configuration, names, types, shapes and data of the
+// model's tensors, however they lie in files. Reads them all once.
+std::string ModelIdentity(const WeightFiles& files, const ModelConfig& config);
 
-// Names of the tensors of layer `layer`: "blk.3.attn_q.weight" for ("attn_q.weight").
-std::string LayerTensorName(int layer, std::string_view suffix);
+// kUnimplemented, saying what to do, if answers in a context of `context` tokens would differ from
+// the model's own.
+absl::Status CheckContext(const WeightFiles& files, const ModelConfig& config, int64_t context);
 
 }  // namespace intactkv

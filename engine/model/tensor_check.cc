@@ -22,6 +22,10 @@ void AddLayer(const ModelConfig& config, int layer, std::vector<TensorNeed>* out
     add("attn_k.bias", config.kv_width(), 0);
     add("attn_v.bias", config.kv_width(), 0);
   }
+  if (config.qk_norm) {
+    add("attn_q_norm.weight", config.head_dim, 0);
+    add("attn_k_norm.weight", config.head_dim, 0);
+  }
   add("attn_output.weight", config.q_width(), config.hidden);
   add("ffn_norm.weight", config.hidden, 0);
   add("ffn_gate.weight", config.hidden, config.ffn);
@@ -40,11 +44,11 @@ std::vector<TensorNeed> TensorsOf(const ModelConfig& config) {
   return out;
 }
 
-absl::Status CheckTensors(const GgufFile& file, const ModelConfig& config) {
+absl::Status CheckTensors(const WeightFiles& files, const ModelConfig& config) {
   std::set<std::string> known = {"rope_freqs.weight"};  // checked where it is read
   for (TensorNeed& need : TensorsOf(config)) {
-    const std::string where = file.path() + ": tensor '" + need.name + "'";
-    const GgufTensor* tensor = file.FindTensor(need.name);
+    const std::string where = files.Where(need.name);
+    const WeightTensor* tensor = files.FindTensor(need.name);
     if (tensor == nullptr) return InvalidArgument(where + ": is missing");
     const std::vector<int64_t> wanted = need.rows == 0 ? std::vector<int64_t>{need.cols}
                                                        : std::vector<int64_t>{need.cols, need.rows};
@@ -52,15 +56,15 @@ absl::Status CheckTensors(const GgufFile& file, const ModelConfig& config) {
     std::vector<int64_t> shape = tensor->shape;
     while (shape.size() > wanted.size() && shape.back() == 1) shape.pop_back();
     if (shape != wanted) {
-      return InvalidArgument(where + ": shape " + ShapeString(tensor->shape) + " must be " +
-                             ShapeString(wanted) + " for this configuration");
+      return InvalidArgument(where + ": shape " + files.DescribeShape(tensor->shape) + " must be " +
+                             files.DescribeShape(wanted) + " for this configuration");
     }
     known.insert(std::move(need.name));
   }
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const WeightTensor& tensor : files.tensors()) {
     if (known.count(tensor.name) == 0) {
-      return InvalidArgument(file.path() + ": tensor '" + tensor.name +
-                             "': is not part of a llama model with " +
+      return InvalidArgument(files.Where(tensor.name) + ": is not part of a " +
+                             config.architecture + " model with " +
                              std::to_string(config.num_layers) + " layers");
     }
   }

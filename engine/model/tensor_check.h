@@ -1,4 +1,4 @@
-// Whether the tensors of a file are exactly those that a configuration needs; used by
+// Whether the tensors of a model's files are exactly those that a configuration needs; used by
 // model_config.cc and the model's loader.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace intactkv {
 
-// One tensor of a llama model. A vector has rows == 0.
+// One tensor of a model. A vector has rows == 0.
 struct TensorNeed {
   std::string name;
   int64_t cols = 0;
@@ -23,6 +23,6 @@ std::vector<TensorNeed> TensorsOf(const ModelConfig& config);
 
 // kInvalidArgument, naming the tensor, if one is missing, has another shape, or is not part of the
 // model.
-absl::Status CheckTensors(const GgufFile& file, const ModelConfig& config);
+absl::Status CheckTensors(const WeightFiles& files, const ModelConfig& config);
 
 }  // namespace intactkv

@@ -25,7 +25,7 @@ namespace intactkv {
 
 // Raised whenever a virtual function or a struct below changes; a plugin with another number is
 // refused.
-inline constexpr int kBackendAbi = 1;
+inline constexpr int kBackendAbi = 2;
 
 // Part of a matrix, for tensor parallelism. end = -1: to the last.
 struct IndexRange {
@@ -106,13 +106,14 @@ struct ContextOptions {
   int64_t max_scratch_bytes = 0;
 };
 
-// Weights of one layer's attention block. Biases may be empty.
+// Weights of one layer's attention block. Biases and norms of heads may be empty.
 struct AttentionWeights {
   std::span<const float> norm;  // [hidden], fp32
   const Linear* q = nullptr;
   const Linear* k = nullptr;
   const Linear* v = nullptr;
   std::span<const float> q_bias, k_bias, v_bias;
+  std::span<const float> q_norm, k_norm;  // [head_dim]: RMSNorm of each head before RoPE (Qwen3)
   const Linear* o = nullptr;
 };
 struct MlpWeights {
@@ -139,8 +140,8 @@ class ComputeContext {
   // outlive the step.
   virtual absl::Status Begin(const Batch& batch) = 0;
   virtual void Embed(const Linear& table) = 0;
-  // RMSNorm, Q/K/V, bias, RoPE; writes K and V of appending rows in full precision; then this
-  // step's promotions of this layer.
+  // RMSNorm, Q/K/V, bias, RMSNorm of each q and k head, RoPE; writes K and V of appending rows in
+  // full precision; then this step's promotions of this layer.
   virtual void QkvAppend(int layer, const AttentionWeights& weights) = 0;
   virtual void Attention(int layer) = 0;
   virtual void OutProj(const AttentionWeights& weights) = 0;  // residual += o(attention)

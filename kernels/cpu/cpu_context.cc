@@ -6,6 +6,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
+#include "kernels/cpu/check_batch.h"
 #include "kernels/cpu/cpu_linear.h"
 #include "kernels/cpu/kv_attention.h"
 #include "kernels/cpu/ops_kernels.h"
@@ -91,10 +92,10 @@ class CpuContext final : public ComputeContext {
     const CpuLinear* weight;
     float* out;  // [num_rows][weight rows]
     std::span<const float> bias;
+    std::span<const float> norm;  // of each head
     bool rope;
   };
 
-  absl::Status CheckBatch(const Batch& batch) const;
   WorkerScratch& scratch(int worker) { return buffers_.workers[static_cast<size_t>(worker)]; }
   template <typename Fn>
   void ForRows(int num_rows, const Fn& fn);
@@ -121,44 +122,11 @@ class CpuContext final : public ComputeContext {
   size_t num_logits_rows_ = 0;
 };
 
-absl::Status CpuContext::CheckBatch(const Batch& batch) const {
-  const int rows = batch.num_rows();
-  if (rows < 1 || rows > options_.max_rows || batch.positions.size() != batch.tokens.size()) {
-    return InvalidArgument("batch of " + std::to_string(rows) + " rows and " +
-                           std::to_string(batch.positions.size()) + " positions, at most " +
-                           std::to_string(options_.max_rows));
-  }
-  if (batch.sequences.size() > health_.size()) {
-    return InvalidArgument("batch of " + std::to_string(batch.sequences.size()) +
-                           " sequences, at most " + std::to_string(health_.size()));
-  }
-  for (size_t i = 0; i < batch.tokens.size(); ++i) {
-    if (batch.tokens[i] < 0 || batch.tokens[i] >= shape_.vocab || batch.positions[i] < 0 ||
-        batch.positions[i] >= options_.max_context) {
-      return InvalidArgument("batch row " + std::to_string(i) + ": token " +
-                             std::to_string(batch.tokens[i]) + " at position " +
-                             std::to_string(batch.positions[i]));
-    }
-  }
-  if (batch.logits_rows.size() > static_cast<size_t>(options_.max_logits_rows)) {
-    return InvalidArgument("batch with " + std::to_string(batch.logits_rows.size()) +
-                           " logits rows, at most " + std::to_string(options_.max_logits_rows));
-  }
-  int32_t last = -1;
-  for (const int32_t row : batch.logits_rows) {
-    if (row <= last || row >= rows) {
-      return InvalidArgument("batch logits row " + std::to_string(row) + " out of order or range");
-    }
-    last = row;
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CpuContext::Begin(const Batch& batch) {
   batch_ = nullptr;
   num_sequences_ = 0;
   num_logits_rows_ = 0;
-  RETURN_IF_ERROR(CheckBatch(batch));
+  RETURN_IF_ERROR(CheckBatch(batch, options_));
   RETURN_IF_ERROR(attention_->Begin(batch));
   batch_ = &batch;
   num_rows_ = batch.num_rows();
@@ -205,14 +173,17 @@ void CpuContext::NormalizeResidual(std::span<const float> norm, bool int8) {
 }
 
 void CpuContext::QkvAppend(int layer, const AttentionWeights& weights) {
-  const Projection projections[3] = {{&Cpu(weights.q), buffers_.q.data(), weights.q_bias, true},
-                                     {&Cpu(weights.k), buffers_.k.data(), weights.k_bias, true},
-                                     {&Cpu(weights.v), buffers_.v.data(), weights.v_bias, false}};
+  const Projection projections[3] = {
+      {&Cpu(weights.q), buffers_.q.data(), weights.q_bias, weights.q_norm, true},
+      {&Cpu(weights.k), buffers_.k.data(), weights.k_bias, weights.k_norm, true},
+      {&Cpu(weights.v), buffers_.v.data(), weights.v_bias, {}, false}};
   const int heads[3] = {shape_.num_q_heads, shape_.num_kv_heads, shape_.num_kv_heads};
   bool int8 = false;
   for (int i = 0; i < 3; ++i) {
     const CpuLinear& w = *projections[i].weight;
     CHECK(w.cols() == shape_.hidden && w.rows() == int64_t{heads[i]} * shape_.head_dim);
+    const size_t norm = projections[i].norm.size();
+    CHECK(norm == 0 || norm == static_cast<size_t>(shape_.head_dim));
     int8 = int8 || runner_.UsesInt8(w);
   }
   NormalizeResidual(weights.norm, int8);
@@ -224,7 +195,7 @@ void CpuContext::QkvAppend(int layer, const AttentionWeights& weights) {
   attention_->Append(layer, buffers_.k.data(), buffers_.v.data());
 }
 
-// One head of all rows: linear, bias, RoPE.
+// One head of all rows: linear, bias, norm, RoPE.
 void CpuContext::Project(const Projection& p, int64_t head, int worker) {
   const int dim = shape_.head_dim;
   const int64_t stride = p.weight->rows();
@@ -239,6 +210,10 @@ void CpuContext::Project(const Projection& p, int64_t head, int worker) {
               scratch(worker).tile.data());
   for (int row = 0; row < num_rows_; ++row, out += stride) {
     if (!p.bias.empty()) ops_.add(p.bias.data() + head * dim, dim, out);
+    if (!p.norm.empty()) {
+      ops_.rms_norm(
+          {.x = out, .weight = p.norm.data(), .cols = dim, .eps = shape_.rms_eps, .out = out});
+    }
     if (!p.rope) continue;
     const int64_t position = batch_->positions[static_cast<size_t>(row)];
     ops_.rope({.x = out,

@@ -136,9 +136,11 @@ std::vector<FlagSpec> MakeFlags() {
                              kPre = "Prefixes and cache", kRun = "Load", kOps = "Operation";
   constexpr int64_t kPort = 65535;
   return {
-      {"model", kV, "PATH", kModel, "GGUF file to serve (required)", Text(&C::model_path)},
+      {"model", kV, "PATH", kModel, "GGUF file or Hugging Face directory to serve (required)",
+       Text(&C::model_path)},
       {"model-name", kV, "NAME", kModel,
-       "name that clients use (default: the file's name without .gguf)", Text(&C::model_name)},
+       "name that clients use (default: the file's name without .gguf, or the directory's)",
+       Text(&C::model_name)},
       {"max-model-len", kV, "N", kModel,
        "context in tokens (default: the model's own, at most 32768)",
        Integer(1, int64_t{1} << 24, &C::max_model_len)},

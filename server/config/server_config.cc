@@ -97,7 +97,8 @@ absl::Status ApplyEnvironment(const FlagSpec& flag, const EnvLookup& env, Server
 absl::Status CheckWhole(const ServerConfig& config) {
   if (config.model_path.empty()) {
     return InvalidArgument(
-        "--model: give the path of a GGUF file; scripts/fetch-model.sh downloads a small one and "
+        "--model: give the path of a GGUF file or model directory; scripts/fetch-model.sh "
+        "downloads a small one and "
         "prints its path");
   }
   if (config.max_tokens_per_step < config.max_running) {
@@ -121,7 +122,8 @@ absl::Status CheckWhole(const ServerConfig& config) {
   return absl::OkStatus();
 }
 
-std::string NameFromPath(const std::string& path) {
+std::string NameFromPath(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();  // of a directory
   std::string name = path.substr(path.find_last_of('/') + 1);
   if (name.size() > 5 && name.ends_with(".gguf")) name.resize(name.size() - 5);
   return name;

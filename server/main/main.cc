@@ -7,9 +7,7 @@
 #include <vector>
 
 #include "engine/base/status_macros.h"
-#include "engine/model/gguf.h"
-#include "engine/model/inspect.h"
-#include "engine/model/model_config.h"
+#include "engine/checkpoint/opened_model.h"
 #include "server/config/server_config.h"
 #include "server/main/bench.h"
 #include "server/main/machine.h"
@@ -27,7 +25,7 @@ constexpr char kUsage[] =
     "  intactkv serve [flags]          serve the OpenAI-compatible REST API and gRPC (flags: "
     "intactkv serve --help)\n"
     "  intactkv bench [flags]          measure prefill and decode speed on this machine\n"
-    "  intactkv model inspect PATH     say what a model file is\n"
+    "  intactkv model inspect PATH     say what a model file or directory is\n"
     "  intactkv version                print the version\n"
     "\n"
     "bench takes the flags of serve and: --prompt-tokens N (512), --decode-tokens N (128), "
@@ -98,9 +96,8 @@ absl::Status Bench(Args args) {
 }
 
 absl::Status Inspect(const std::string& path) {
-  ASSIGN_OR_RETURN(const GgufFile file, GgufFile::Open(path));
-  ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(file));
-  std::printf("%s", DescribeModel(file, config).c_str());
+  ASSIGN_OR_RETURN(const OpenedModel model, OpenedModel::Open(path));
+  std::printf("%s", model.Describe().c_str());
   return absl::OkStatus();
 }
 

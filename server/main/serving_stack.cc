@@ -15,8 +15,8 @@
 #include "engine/text/text_codec.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/isa.h"
-#include "server/main/gguf_text.h"
 #include "server/main/machine.h"
+#include "server/main/model_text.h"
 
 namespace intactkv {
 namespace {
@@ -78,8 +78,8 @@ absl::Status NameTheFlag(const absl::Status& status) {
   return ResourceExhausted("--max-model-len: " + std::string(ToStd(status.message())));
 }
 
-absl::StatusOr<std::unique_ptr<TextCodec>> MakeCodec(const GgufFile& file) {
-  ASSIGN_OR_RETURN(TokenizerData text, ReadTokenizerData(file));
+absl::StatusOr<std::unique_ptr<TextCodec>> MakeCodec(const OpenedModel& model) {
+  ASSIGN_OR_RETURN(TokenizerData text, ReadModelText(model));
   return MakeTextCodec(std::move(text), {.now_unix_seconds = absl::ToUnixSeconds(absl::Now())});
 }
 
@@ -107,8 +107,9 @@ class ServingStack::FullPrecision {
   absl::StatusOr<std::unique_ptr<Executor>> Make() {
     LoadOptions load{.format = WeightFormat::kF32,
                      .progress = ProgressLines(hooks_, "full-precision weights")};
-    ASSIGN_OR_RETURN(std::unique_ptr<LlamaModel> model,
-                     LlamaModel::Load(*stack_.file_, stack_.model_, *stack_.backend_, load));
+    ASSIGN_OR_RETURN(
+        std::unique_ptr<LlamaModel> model,
+        LlamaModel::Load(stack_.files_->weights(), stack_.model_, *stack_.backend_, load));
     if (hot_ == nullptr) {
       const ClassLayout& layout = stack_.hot_->layout();
       ASSIGN_OR_RETURN(hot_, stack_.backend_->CreateKvPool(layout, 1));
@@ -144,29 +145,29 @@ ServingStack::~ServingStack() {
 absl::StatusOr<std::unique_ptr<ServingStack>> ServingStack::Build(const ServerConfig& config,
                                                                   const StackHooks& hooks) {
   std::unique_ptr<ServingStack> stack(new ServingStack());
-  RETURN_IF_ERROR(stack->LoadFile(config, hooks));
+  RETURN_IF_ERROR(stack->OpenFiles(config, hooks));
   RETURN_IF_ERROR(stack->ChooseSizes(config));
   ASSIGN_OR_RETURN(const std::vector<PinRequest> pins, stack->RenderPins(config));
   RETURN_IF_ERROR(stack->ReservePools(config, pins));
   RETURN_IF_ERROR(stack->MakeEngine(config, hooks));
   stack->PrintDecisions(config, hooks);
   RETURN_IF_ERROR(stack->BuildPins(pins, hooks));
-  if (!config.runtime_pins) stack->file_.reset();
+  if (!config.runtime_pins) stack->files_.reset();
   malloc_trim(0);  // what loading took and gave back is not part of the plan
   return stack;
 }
 
-absl::Status ServingStack::LoadFile(const ServerConfig& config, const StackHooks& hooks) {
-  ASSIGN_OR_RETURN(GgufFile file, GgufFile::Open(config.model_path));
-  file_ = std::make_unique<GgufFile>(std::move(file));
-  ASSIGN_OR_RETURN(model_, ReadModelConfig(*file_));
-  absl::StatusOr<std::unique_ptr<TextCodec>> codec = MakeCodec(*file_);
+absl::Status ServingStack::OpenFiles(const ServerConfig& config, const StackHooks& hooks) {
+  ASSIGN_OR_RETURN(OpenedModel files, OpenedModel::Open(config.model_path));
+  files_ = std::make_unique<OpenedModel>(std::move(files));
+  model_ = files_->config();
+  absl::StatusOr<std::unique_ptr<TextCodec>> codec = MakeCodec(*files_);
   if (!codec.ok()) return NameFile(config.model_path, codec.status());
   codec_ = *std::move(codec);
   if (codec_->vocab_size() > model_.vocab) {
-    return InvalidArgument(
-        config.model_path + ": tokenizer.ggml.tokens has " + std::to_string(codec_->vocab_size()) +
-        " tokens, token_embd.weight only " + std::to_string(model_.vocab) + " rows");
+    return InvalidArgument(config.model_path + ": the tokenizer has " +
+                           std::to_string(codec_->vocab_size()) + " tokens, the embedding only " +
+                           std::to_string(model_.vocab) + " rows");
   }
   ASSIGN_OR_RETURN(const Isa isa, SelectIsa());
   const int quota = NumQuotaCores();
@@ -193,7 +194,7 @@ absl::Status ServingStack::ChooseSizes(const ServerConfig& config) {
                                       .page_bytes = static_cast<int64_t>(stored.page_bytes),
                                       .available_bytes = AvailableMemoryBytes()}));
   max_model_len_ = pool_.max_model_len;
-  return absl::OkStatus();
+  return CheckContext(files_->weights(), model_, max_model_len_);
 }
 
 absl::StatusOr<std::vector<PinRequest>> ServingStack::RenderPins(const ServerConfig& config) const {
@@ -251,7 +252,7 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
   LoadOptions load{.format = ToWeightFormat(config.weights),
                    .progress = ProgressLines(hooks, "weights")};
   ASSIGN_OR_RETURN(std::unique_ptr<LlamaModel> model,
-                   LlamaModel::Load(*file_, model_, *backend_, load));
+                   LlamaModel::Load(files_->weights(), model_, *backend_, load));
   weight_formats_ = model->DescribeFormats();
   weight_rounding_ = model->DescribeRounding();
   const ExecutorOptions options{.activations = ToActivationFormat(config.activations),
@@ -273,12 +274,12 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
   plan_.scratch_bytes = executor->scratch_bytes();
   plan_.process_bytes = process_bytes_;
   if (config.runtime_pins) {
-    for (const GgufTensor& tensor : file_->tensors())
+    for (const WeightTensor& tensor : files_->weights().tensors())
       plan_.runtime_pin_weights_bytes += tensor.num_elements() * int64_t{4};
   }
 
   EngineCoreOptions core;
-  core.model_identity = ModelIdentity(*file_, model_);
+  core.model_identity = ModelIdentity(files_->weights(), model_);
   core.max_running = config.max_running;
   core.max_tokens_per_step = config.max_tokens_per_step;
   core.max_model_len = max_model_len_;

@@ -1,4 +1,4 @@
-// The parts of a running server below its wires, put together from concrete classes: weight file,
+// The parts of a running server below its wires, put together from concrete classes: model files,
 // text codec, backend, KV pools, engine, pinned prefixes.
 #pragma once
 
@@ -11,9 +11,9 @@
 #include "absl/status/statusor.h"
 #include "engine/api/engine.h"
 #include "engine/api/text_codec.h"
+#include "engine/checkpoint/opened_model.h"
 #include "engine/core/engine_core.h"
 #include "engine/exec/memory_plan.h"
-#include "engine/model/gguf.h"
 #include "engine/model/model_config.h"
 #include "kernels/api/backend.h"
 #include "server/config/server_config.h"
@@ -48,7 +48,7 @@ class ServingStack {
  private:
   class FullPrecision;
   ServingStack() = default;
-  absl::Status LoadFile(const ServerConfig& config, const StackHooks& hooks);
+  absl::Status OpenFiles(const ServerConfig& config, const StackHooks& hooks);
   absl::Status ChooseSizes(const ServerConfig& config);
   absl::StatusOr<std::vector<PinRequest>> RenderPins(const ServerConfig& config) const;
   absl::Status ReservePools(const ServerConfig& config, const std::vector<PinRequest>& pins);
@@ -56,7 +56,7 @@ class ServingStack {
   absl::Status BuildPins(const std::vector<PinRequest>& pins, const StackHooks& hooks);
   void PrintDecisions(const ServerConfig& config, const StackHooks& hooks) const;
 
-  std::unique_ptr<GgufFile> file_;  // closed when ready, unless prefixes may be pinned later
+  std::unique_ptr<OpenedModel> files_;  // closed when ready, unless prefixes may be pinned later
   ModelConfig model_;
   std::unique_ptr<TextCodec> codec_;
   RealClock clock_;

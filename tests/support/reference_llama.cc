@@ -47,20 +47,40 @@ Matrix RmsNorm(const Matrix& x, const std::vector<double>& weight, double eps) {
   return y;
 }
 
-// Turns each neighbouring pair of each head by position * frequency.
+// Frequency of pair `pair`. A scaling per frequency is the configuration's own.
+double Frequency(const ModelConfig& config, size_t pair) {
+  if (config.rope_has_factors) return static_cast<double>(config.rope_inv_freq[pair]);
+  return std::pow(static_cast<double>(config.rope_freq_base),
+                  -2.0 * static_cast<double>(pair) / static_cast<double>(config.head_dim)) /
+         static_cast<double>(config.rope_linear_factor);
+}
+
+// Turns each pair of each head, neighbours or halves, by position * frequency.
 void Rope(const ModelConfig& config, Matrix* x) {
-  const size_t head_dim = static_cast<size_t>(config.head_dim);
+  const size_t head_dim = static_cast<size_t>(config.head_dim), half = head_dim / 2;
+  const bool neighbours = config.rope_style == RopeStyle::kInterleaved;
   for (size_t t = 0; t < x->size(); ++t) {
     std::vector<double>& row = (*x)[t];
-    for (size_t i = 0; i < row.size(); i += 2) {
-      const double frequency =
-          std::pow(static_cast<double>(config.rope_freq_base),
-                   -static_cast<double>(i % head_dim) / static_cast<double>(head_dim)) /
-          static_cast<double>(config.rope_linear_factor);
-      const double angle = static_cast<double>(t) * frequency;
-      const double a = row[i], b = row[i + 1];
-      row[i] = a * std::cos(angle) - b * std::sin(angle);
-      row[i + 1] = a * std::sin(angle) + b * std::cos(angle);
+    for (size_t i = 0; i < row.size() / 2; ++i) {
+      const size_t pair = i % half, head = i / half * head_dim;
+      const double angle = static_cast<double>(t) * Frequency(config, pair);
+      double& first = row[head + (neighbours ? 2 * pair : pair)];
+      double& second = row[head + (neighbours ? 2 * pair + 1 : pair + half)];
+      const double a = first, b = second;
+      first = a * std::cos(angle) - b * std::sin(angle);
+      second = a * std::sin(angle) + b * std::cos(angle);
+    }
+  }
+}
+
+// RMSNorm of each head of each row.
+void NormHeads(const std::vector<double>& weight, double eps, Matrix* x) {
+  for (std::vector<double>& row : *x) {
+    for (size_t head = 0; head < row.size(); head += weight.size()) {
+      const auto begin = row.begin() + static_cast<std::ptrdiff_t>(head);
+      const Matrix normed =
+          RmsNorm({{begin, begin + static_cast<std::ptrdiff_t>(weight.size())}}, weight, eps);
+      std::copy(normed[0].begin(), normed[0].end(), begin);
     }
   }
 }
@@ -110,6 +130,10 @@ void RunLayer(const GgufFile& file, const ModelConfig& config, int layer, Matrix
   Matrix q = Linear(h, weight("attn_q.weight"), bias("attn_q.bias"));
   Matrix k = Linear(h, weight("attn_k.weight"), bias("attn_k.bias"));
   const Matrix v = Linear(h, weight("attn_v.weight"), bias("attn_v.bias"));
+  if (config.qk_norm) {
+    NormHeads(weight("attn_q_norm.weight"), eps, &q);
+    NormHeads(weight("attn_k_norm.weight"), eps, &k);
+  }
   Rope(config, &q);
   Rope(config, &k);
   run->keys.push_back(Flat(k));
@@ -137,7 +161,6 @@ void RunLayer(const GgufFile& file, const ModelConfig& config, int layer, Matrix
 ReferenceRun RunReference(const GgufFile& file, const ModelConfig& config,
                           std::span<const int32_t> tokens) {
   CHECK(!tokens.empty());
-  CHECK(!config.rope_has_factors);
   const std::vector<double> table = Values(file, "token_embd.weight");
   const size_t hidden = static_cast<size_t>(config.hidden);
   Matrix x;

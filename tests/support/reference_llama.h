@@ -1,7 +1,7 @@
-// The llama forward pass in double precision, whole sequence at once, no pages, no backend: the
-// oracle for LlamaModel. Follows the architecture's papers, not our code: Touvron et al. 2023
-// (arXiv:2302.13971), Zhang and Sennrich 2019 (RMSNorm, arXiv:1910.07467), Su et al. 2021 (RoPE,
-// arXiv:2104.09864), Shazeer 2020 (SwiGLU, arXiv:2002.05202).
+// The forward pass of the llama and qwen families in double precision, whole sequence at once, no
+// pages, no backend: the oracle for LlamaModel. Follows the architecture's papers, not our code:
+// Touvron et al. 2023 (arXiv:2302.13971), Zhang and Sennrich 2019 (RMSNorm, arXiv:1910.07467), Su
+// et al. 2021 (RoPE, arXiv:2104.09864), Shazeer 2020 (SwiGLU, arXiv:2002.05202).
 #pragma once
 
 #include <cstdint>

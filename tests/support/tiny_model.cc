@@ -85,23 +85,24 @@ void AddTokenizer(const TinyModelOptions& options, GgufWriter* writer) {
 }
 
 void AddShape(const TinyModelOptions& options, GgufWriter* writer) {
-  const auto add = [writer](const char* key, int value) {
-    writer->AddUint32(key, static_cast<uint32_t>(value));
+  const std::string& a = options.architecture;
+  const auto add = [&](const char* key, int value) {
+    writer->AddUint32(a + "." + key, static_cast<uint32_t>(value));
   };
-  writer->AddString("general.architecture", "llama");
+  writer->AddString("general.architecture", a);
   writer->AddString("general.name", "tiny random model");
-  add("llama.block_count", options.num_layers);
-  add("llama.context_length", options.context_length);
-  add("llama.embedding_length", options.hidden);
-  add("llama.feed_forward_length", options.ffn);
-  add("llama.attention.head_count", options.num_q_heads);
-  add("llama.attention.head_count_kv", options.num_kv_heads);
-  add("llama.attention.key_length", options.head_dim);
-  add("llama.attention.value_length", options.head_dim);
-  add("llama.rope.dimension_count", options.head_dim);
-  add("llama.vocab_size", options.vocab);
-  writer->AddFloat32("llama.rope.freq_base", 10'000.0f);
-  writer->AddFloat32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  add("block_count", options.num_layers);
+  add("context_length", options.context_length);
+  add("embedding_length", options.hidden);
+  add("feed_forward_length", options.ffn);
+  add("attention.head_count", options.num_q_heads);
+  add("attention.head_count_kv", options.num_kv_heads);
+  add("attention.key_length", options.head_dim);
+  add("attention.value_length", options.head_dim);
+  add("rope.dimension_count", options.head_dim);
+  add("vocab_size", options.vocab);
+  writer->AddFloat32(a + ".rope.freq_base", 10'000.0f);
+  writer->AddFloat32(a + ".attention.layer_norm_rms_epsilon", 1e-5f);
 }
 
 // Adds tensors of random values, one stream of random numbers per tensor.
@@ -126,8 +127,8 @@ class TensorMaker {
 
   // Magnitudes in [0.5, 1.5) * gain, either sign: with a tied head, a norm of one sign would make
   // every model repeat its last token.
-  void Norm(const std::string& name, double gain) {
-    std::vector<float> values(static_cast<size_t>(options_.hidden));
+  void Norm(const std::string& name, int size, double gain) {
+    std::vector<float> values(static_cast<size_t>(size));
     Rng rng = NextStream();
     for (float& v : values) {
       const double sign = rng.Unit() < 0.5 ? -1 : 1;
@@ -164,18 +165,22 @@ void AddLayer(const TinyModelOptions& options, int layer, TensorMaker* maker) {
   };
   const int q_width = options.num_q_heads * options.head_dim;
   const int kv_width = options.num_kv_heads * options.head_dim;
-  maker->Norm(name("attn_norm.weight"), 1.0);
+  maker->Norm(name("attn_norm.weight"), options.hidden, 1.0);
   // q and k of standard deviation 1.25 give scores of about 1.5: attention that chooses.
   maker->Matrix(name("attn_q.weight"), options.hidden, q_width, 1.25);
   maker->Matrix(name("attn_k.weight"), options.hidden, kv_width, 1.25);
   maker->Matrix(name("attn_v.weight"), options.hidden, kv_width, 1.5);
-  if (options.attention_bias) {
+  if (options.attention_bias || options.architecture == "qwen2") {
     maker->Bias(name("attn_q.bias"), q_width);
     maker->Bias(name("attn_k.bias"), kv_width);
     maker->Bias(name("attn_v.bias"), kv_width);
   }
+  if (options.architecture == "qwen3") {
+    maker->Norm(name("attn_q_norm.weight"), options.head_dim, 1.0);
+    maker->Norm(name("attn_k_norm.weight"), options.head_dim, 1.0);
+  }
   maker->Matrix(name("attn_output.weight"), q_width, options.hidden, 1.5);
-  maker->Norm(name("ffn_norm.weight"), 1.0);
+  maker->Norm(name("ffn_norm.weight"), options.hidden, 1.0);
   maker->Matrix(name("ffn_gate.weight"), options.hidden, options.ffn, 1.0);
   maker->Matrix(name("ffn_up.weight"), options.hidden, options.ffn, 1.0);
   maker->Matrix(name("ffn_down.weight"), options.ffn, options.hidden, 1.5);
@@ -192,7 +197,7 @@ GgufWriter TinyModelWriter(const TinyModelOptions& options) {
   const double width = std::sqrt(static_cast<double>(options.hidden));
   maker.Matrix("token_embd.weight", options.hidden, options.vocab, width);
   for (int layer = 0; layer < options.num_layers; ++layer) AddLayer(options, layer, &maker);
-  maker.Norm("output_norm.weight", 2.5 / width);
+  maker.Norm("output_norm.weight", options.hidden, 2.5 / width);
   if (!options.tied_embeddings) {
     maker.Matrix("output.weight", options.hidden, options.vocab, width);
   }

@@ -1,5 +1,5 @@
-// A tiny random llama model with a working tokenizer and chat template: the whole server runs on
-// it. The same options give the same bytes on every machine.
+// A tiny random model of a served architecture with a working tokenizer and chat template: the
+// whole server runs on it. The same options give the same bytes on every machine.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,7 @@ struct TinyModelOptions {
   int head_dim = 64;     // q is 384 wide, wider than hidden
   int vocab = 320;       // at least kTinyBaseTokens
   int context_length = 4096;
+  std::string architecture = "llama";  // "qwen2" has biases, "qwen3" norms of its heads
   bool tied_embeddings = true;
   bool attention_bias = false;
   TensorType type = TensorType::kF32;  // of the matrices; norms stay F32

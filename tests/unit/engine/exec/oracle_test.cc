@@ -195,9 +195,22 @@ TEST_P(OracleTest, StoredWeightsOfEveryTypeGiveTheFilesLogits) {
   }
 }
 
+TEST_P(OracleTest, LogitsOfOtherArchitecturesInChunks) {
+  std::vector<int32_t> tokens = RandomTokens();
+  tokens.resize(70);
+  for (const char* architecture : {"qwen2", "qwen3"}) {
+    SCOPED_TRACE(architecture);
+    Server server(GetParam(), {.num_layers = 1, .architecture = architecture});
+    const auto executor =
+        server.MakeExecutor({server.pinned.get(), server.stored.get(), server.hot.get()});
+    ExpectNear(Execute(*executor, {.end = 70, .chunk = 33}, tokens),
+               test::ReferenceLogits(server.file, server.config, tokens), 0);
+  }
+}
+
 TEST_P(OracleTest, LogitsBehindAPinMatchedWholeOrPartly) {
   const std::vector<int32_t> tokens = RandomTokens();
-  Server server(GetParam(), {});
+  Server server(GetParam(), {.architecture = "qwen3"});
   const std::vector<double> want = test::ReferenceLogits(server.file, server.config, tokens);
   constexpr int kPinTokens = 77;
   const auto builder = server.MakeExecutor({nullptr, server.pinned.get(), server.hot.get()});

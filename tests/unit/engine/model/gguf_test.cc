@@ -96,7 +96,7 @@ TEST(GgufTest, ReadsTensorsOfEveryTypeBitForBit) {
     EXPECT_EQ(file->FindTensor(TensorTypeName(types[i])), &tensor);
     const std::vector<std::byte> encoded = test::EncodeTensor(types[i], values);
     EXPECT_TRUE(std::equal(tensor.data.begin(), tensor.data.end(), encoded.begin(), encoded.end()));
-    const HostTensor host = ToHostTensor(tensor);
+    const HostTensor host = file->ToHostTensor(tensor);
     EXPECT_EQ(host.rows, 2);
     EXPECT_EQ(host.cols, 256);
     EXPECT_EQ(host.data, tensor.data.data());

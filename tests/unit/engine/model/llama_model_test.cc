@@ -107,6 +107,34 @@ TEST(LlamaModelTest, ReportsProgressPerTensorUpToTheWhole) {
   EXPECT_EQ((*model)->weight_bytes(), reports.back().bytes_total);
 }
 
+// The tensors of another file; notes which are given back, and when.
+class WatchedFiles : public WeightFiles {
+ public:
+  explicit WatchedFiles(const WeightFiles& files) : WeightFiles(TensorNaming::kGguf) {
+    for (const WeightTensor& tensor : files.tensors()) AddTensor(tensor);
+  }
+  void Discard(const WeightTensor& tensor) const override { discarded_.push_back(tensor.name); }
+  const std::vector<std::string>& discarded() const { return discarded_; }
+
+ private:
+  mutable std::vector<std::string> discarded_;
+};
+
+TEST(LlamaModelTest, OneTensorOfTheFilesAtATimeStaysInMemory) {
+  TinyFile setup({.num_layers = 1, .architecture = "qwen3"});
+  const WatchedFiles files(setup.file);
+  size_t reports = 0;
+  LoadOptions options;
+  options.progress = [&](const LoadProgress&) { EXPECT_EQ(files.discarded().size(), ++reports); };
+  ASSERT_TRUE(LlamaModel::Load(files, setup.config, setup.backend, options).ok());
+  std::vector<std::string> names;
+  for (const WeightTensor& tensor : files.tensors()) names.push_back(tensor.name);
+  EXPECT_EQ(reports, names.size());
+  EXPECT_THAT(files.discarded(), ::testing::UnorderedElementsAreArray(names));
+  (void)ModelIdentity(files, setup.config);
+  EXPECT_EQ(files.discarded().size(), 2 * names.size());
+}
+
 TEST(LlamaModelTest, DescribesItsFormats) {
   TinyFile tied({.type = TensorType::kQ4_1});
   EXPECT_EQ((*tied.Load())->DescribeFormats(), "14 q4_1, embedding q4_1 (also the head)");

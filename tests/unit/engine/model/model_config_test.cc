@@ -69,6 +69,80 @@ TEST(ModelConfigTest, ReadsUntiedHeadAndBiases) {
   EXPECT_TRUE(config->attention_bias);
 }
 
+// The tiny model's file as one of another architecture: keys renamed, tensors as they are.
+absl::StatusOr<ModelConfig> ReadAs(const std::string& architecture,
+                                   const std::function<void(GgufWriter*)>& change) {
+  GgufWriter writer;
+  writer.AddString("general.architecture", architecture);
+  const auto add = [&](const char* key, uint32_t value) {
+    writer.AddUint32(architecture + "." + key, value);
+  };
+  add("block_count", 1);
+  add("context_length", 64);
+  add("embedding_length", 64);
+  add("feed_forward_length", 96);
+  add("attention.head_count", 2);
+  add("attention.head_count_kv", 1);
+  add("attention.key_length", 32);
+  add("attention.value_length", 32);
+  writer.AddFloat32(architecture + ".attention.layer_norm_rms_epsilon", 1e-6f);
+  const auto tensor = [&](const std::string& name, std::vector<uint64_t> shape) {
+    size_t count = 1;
+    for (const uint64_t size : shape) count *= size;
+    writer.AddTensor(name, TensorType::kF32, std::move(shape), Zeros(count));
+  };
+  tensor("token_embd.weight", {64, 40});
+  tensor("output_norm.weight", {64});
+  for (const auto& [name, rows] : {std::pair<const char*, uint64_t>{"attn_q", 64},
+                                   {"attn_k", 32},
+                                   {"attn_v", 32},
+                                   {"attn_output", 64},
+                                   {"ffn_gate", 96},
+                                   {"ffn_up", 96}}) {
+    tensor("blk.0." + std::string(name) + ".weight", {64, rows});
+  }
+  tensor("blk.0.ffn_down.weight", {96, 64});
+  tensor("blk.0.attn_norm.weight", {64});
+  tensor("blk.0.ffn_norm.weight", {64});
+  change(&writer);
+  const GgufImage image = writer.Build();
+  absl::StatusOr<GgufFile> file = GgufFile::Parse(image.bytes, "x.gguf");
+  EXPECT_TRUE(file.ok()) << file.status();
+  return ReadModelConfig(*file);
+}
+
+TEST(ModelConfigTest, Qwen2HasBiasesAndHalves) {
+  EXPECT_THAT(ReadAs("qwen2", Unchanged).status().ToString(),
+              HasSubstr("tensor 'blk.0.attn_q.bias': is missing"));
+  const absl::StatusOr<ModelConfig> config = ReadAs("qwen2", [](GgufWriter* w) {
+    w->AddTensor("blk.0.attn_q.bias", TensorType::kF32, {64}, Zeros(64));
+    w->AddTensor("blk.0.attn_k.bias", TensorType::kF32, {32}, Zeros(32));
+    w->AddTensor("blk.0.attn_v.bias", TensorType::kF32, {32}, Zeros(32));
+  });
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->rope_style, RopeStyle::kHalf);
+  EXPECT_EQ(MakeModelShape(*config).rope_style, RopeStyle::kHalf);
+  EXPECT_TRUE(config->attention_bias);
+  EXPECT_FALSE(config->qk_norm);
+}
+
+TEST(ModelConfigTest, Qwen3HasNormsOfItsHeads) {
+  EXPECT_THAT(ReadAs("qwen3", Unchanged).status().ToString(),
+              HasSubstr("tensor 'blk.0.attn_q_norm.weight': is missing"));
+  const auto with_norms = [](uint64_t size) {
+    return ReadAs("qwen3", [size](GgufWriter* w) {
+      w->AddTensor("blk.0.attn_q_norm.weight", TensorType::kF32, {size}, Zeros(size));
+      w->AddTensor("blk.0.attn_k_norm.weight", TensorType::kF32, {size}, Zeros(size));
+    });
+  };
+  EXPECT_THAT(with_norms(64).status().ToString(), HasSubstr("shape [64] must be [32]"));
+  const absl::StatusOr<ModelConfig> config = with_norms(32);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_TRUE(config->qk_norm);
+  EXPECT_FALSE(config->attention_bias);
+  EXPECT_EQ(config->rope_style, RopeStyle::kHalf);
+}
+
 TEST(ModelConfigTest, DerivesTheHeadSizeWithoutKeyLength) {
   const absl::StatusOr<ModelConfig> config = Read(
       [](GgufWriter* w) {
@@ -175,7 +249,7 @@ const BadConfig kBadConfigs[] = {
      kMissing, "'llama.rope.scaling.factor' is missing"},
     {"RopeFactors",
      [](GgufWriter* w) { w->AddTensor("rope_freqs.weight", TensorType::kF32, {32}, Zeros(32)); },
-     kInvalid, "tensor 'rope_freqs.weight': value 0 is not a positive number"},
+     kInvalid, "tensor 'rope_freqs.weight': value 0 is not in 1e-6..1e12"},
     {"RopeFactorsShape",
      [](GgufWriter* w) { w->AddTensor("rope_freqs.weight", TensorType::kF32, {31}, Zeros(31)); },
      kInvalid, "tensor 'rope_freqs.weight': shape [31] must be [32]"},
@@ -197,8 +271,10 @@ const BadConfig kBadConfigs[] = {
      kInvalid, "'tokenizer.ggml.tokens': length 1 differs"},
     {"Experts", [](GgufWriter* w) { w->AddUint32("llama.expert_count", 8); }, kUnsupported,
      "'llama.expert_count'"},
-    {"SlidingWindow", [](GgufWriter* w) { w->AddUint32("llama.attention.sliding_window", 4096); },
-     kUnsupported, "'llama.attention.sliding_window'"},
+    {"SoftCapping", [](GgufWriter* w) { w->AddFloat32("llama.final_logit_softcapping", 30); },
+     kUnsupported, "'llama.final_logit_softcapping'"},
+    {"SlidingWindow", [](GgufWriter* w) { w->AddString("llama.attention.sliding_window", "x"); },
+     kInvalid, "'llama.attention.sliding_window'"},
     {"NoEmbedding", [](GgufWriter* w) { w->RemoveTensor("token_embd.weight"); }, kInvalid,
      "tensor 'token_embd.weight': is missing"},
     {"NoNorm", [](GgufWriter* w) { w->RemoveTensor("output_norm.weight"); }, kInvalid,
@@ -224,6 +300,27 @@ TEST_P(BadConfigTest, IsRefusedByName) {
 
 INSTANTIATE_TEST_SUITE_P(Table, BadConfigTest, ::testing::ValuesIn(kBadConfigs),
                          [](const auto& info) { return std::string(info.param.name); });
+
+TEST(ModelConfigTest, AWindowBoundsTheContext) {
+  TinyModelOptions options;
+  for (const uint32_t window : {0u, 64u}) {
+    const std::vector<std::byte> bytes = [&] {
+      GgufWriter writer = test::TinyModelWriter(options);
+      writer.AddUint32("llama.attention.sliding_window", window);
+      return writer.Build().bytes;
+    }();
+    const absl::StatusOr<GgufFile> file = GgufFile::Parse(bytes, "x.gguf");
+    const absl::StatusOr<ModelConfig> config = ReadModelConfig(*file);
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_TRUE(CheckContext(*file, *config, 64).ok());
+    const absl::Status beyond = CheckContext(*file, *config, 65);
+    EXPECT_EQ(beyond.ok(), window == 0);
+    if (window != 0) {
+      EXPECT_THAT(beyond.ToString(), HasSubstr("x.gguf: "));
+      EXPECT_THAT(beyond.ToString(), HasSubstr("--max-model-len 64"));
+    }
+  }
+}
 
 TEST(ModelConfigTest, AcceptsFeaturesThatAreSwitchedOff) {
   const absl::StatusOr<ModelConfig> config = Read([](GgufWriter* w) {

@@ -16,7 +16,6 @@
 #include "engine/base/page_entry.h"
 #include "server/openai/api_routes.h"
 #include "server/request/refuse_early.h"
-#include "tests/support/tiny_model.h"
 #ifdef INTACTKV_WITH_GRPC
 #include "server/grpc/grpc_server.h"
 #endif
@@ -77,8 +76,8 @@ class WireServer::Grpc {};
 int WireServer::grpc_port() const { return 0; }
 #endif
 
-WireServer::WireServer(std::vector<std::string> flags) {
-  Start(flags);
+WireServer::WireServer(std::vector<std::string> flags, const TinyModelOptions& model) {
+  Start(flags, model);
   RawHttpClient client(api_port());
   client.Send(PostRequest("/v1/completions", CanaryBody()));
   canary_ids_ = IdsOf(client.Read());
@@ -101,10 +100,11 @@ WireServer::~WireServer() {
   admin_.reset();
 }
 
-void WireServer::Start(const std::vector<std::string>& flags) {
+void WireServer::Start(const std::vector<std::string>& flags, const TinyModelOptions& model) {
   const std::string path =
       testing::TempDir() + "/wire_server_" + std::to_string(::getpid()) + ".gguf";
-  WriteTinyModel(path, {.vocab = kWireVocab});
+  CHECK_EQ(model.vocab, kWireVocab);
+  WriteTinyModel(path, model);
   std::vector<std::string> args = {
       "--model", path, "--model-name", kWireModel, "--max-model-len", std::to_string(kWireContext)};
   args.insert(args.end(), flags.begin(), flags.end());

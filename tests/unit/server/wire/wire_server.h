@@ -16,6 +16,7 @@
 #include "server/request/encode_pool.h"
 #include "server/request/server_context.h"
 #include "tests/support/raw_http_client.h"
+#include "tests/support/tiny_model.h"
 #include "tests/unit/server/wire/step_gate.h"
 
 namespace intactkv::test {
@@ -30,8 +31,9 @@ std::string PostRequest(std::string_view path, std::string_view body);
 // Main thread only.
 class WireServer {
  public:
-  // `flags` of `intactkv serve`, besides the model.
-  explicit WireServer(std::vector<std::string> flags = {});
+  // `flags` of `intactkv serve`, besides the model. `model` keeps kWireVocab.
+  explicit WireServer(std::vector<std::string> flags = {},
+                      const TinyModelOptions& model = {.vocab = kWireVocab});
   ~WireServer();
 
   uint16_t api_port() const { return api_->port(); }
@@ -72,7 +74,7 @@ class WireServer {
 
  private:
   class Grpc;
-  void Start(const std::vector<std::string>& flags);
+  void Start(const std::vector<std::string>& flags, const TinyModelOptions& model);
   std::vector<int64_t> AskBystander();
 
   std::shared_ptr<StepGate> gate_ = std::make_shared<StepGate>();

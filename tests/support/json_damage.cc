@@ -1,0 +1,121 @@
+#include "tests/support/json_damage.h"
+
+#include <cctype>
+#include <vector>
+
+#include "engine/base/check.h"
+#include "engine/base/rng.h"
+
+namespace intactkv::test {
+namespace {
+
+// What breaks careless readers: edges, other types, depth.
+const char* const kWrongValues[] = {"0",
+                                    "-1",
+                                    "1",
+                                    "33",
+                                    "9223372036854775807",
+                                    "18446744073709551615",
+                                    "1e400",
+                                    "-1e400",
+                                    "0.5",
+                                    "1e-320",
+                                    "null",
+                                    "true",
+                                    "[]",
+                                    "{}",
+                                    "[[[[[[[[[[]]]]]]]]]]",
+                                    "\"\"",
+                                    "\"\\u0000\\n\"",
+                                    "\"x\""};
+
+struct Piece {
+  size_t begin = 0;
+  size_t size = 0;
+};
+
+// The scalars behind a colon, bracket or comma: numbers, literals, strings with their quotes.
+std::vector<Piece> Scalars(const std::string& text) {
+  std::vector<Piece> out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const size_t begin = i;
+    if (text[i] == '"') {
+      for (++i; i < text.size() && text[i] != '"'; ++i) {
+        if (text[i] == '\\') ++i;
+      }
+      const size_t next = text.find_first_not_of(' ', i + 1);
+      if (next != std::string::npos && text[next] == ':') continue;  // a key
+      out.push_back({begin, i + 1 - begin});
+    } else if (std::isalnum(static_cast<unsigned char>(text[i])) != 0 || text[i] == '-') {
+      const size_t end = text.find_first_of(" ,]}", i);
+      i = end == std::string::npos ? text.size() : end - 1;
+      out.push_back({begin, i + 1 - begin});
+    }
+  }
+  return out;
+}
+
+DamagedText Cut(const std::string& text, Rng* rng) {
+  const size_t size = rng->Below(text.find_last_of('}'));
+  return {"cut to " + std::to_string(size) + " bytes", true, text.substr(0, size)};
+}
+
+DamagedText ChangeValue(const std::string& text, Rng* rng) {
+  const std::vector<Piece> scalars = Scalars(text);
+  CHECK(!scalars.empty());
+  const Piece piece = scalars[rng->Below(scalars.size())];
+  const std::string wrong = kWrongValues[rng->Below(std::size(kWrongValues))];
+  DamagedText out;
+  out.what = text.substr(piece.begin, piece.size) + " at " + std::to_string(piece.begin) +
+             " becomes " + wrong;
+  out.text = text;
+  out.text.replace(piece.begin, piece.size, wrong);
+  return out;
+}
+
+DamagedText FlipBytes(const std::string& text, Rng* rng) {
+  DamagedText out;
+  out.text = text;
+  out.what = "bytes flipped at";
+  for (uint64_t i = 0, count = 1 + rng->Below(3); i < count; ++i) {
+    const size_t at = rng->Below(text.size());
+    out.text[at] = static_cast<char>(out.text[at] ^ static_cast<char>(1 + rng->Below(255)));
+    out.what += " " + std::to_string(at);
+  }
+  return out;
+}
+
+DamagedText RepeatOrDrop(const std::string& text, Rng* rng) {
+  const size_t begin = rng->Below(text.size());
+  const size_t size = 1 + rng->Below(std::min<size_t>(64, text.size() - begin));
+  DamagedText out;
+  out.text = text;
+  if (rng->Below(2) == 0) {
+    out.text.erase(begin, size);
+    out.what = "dropped";
+  } else {
+    out.text.insert(begin, text.substr(begin, size));
+    out.what = "doubled";
+  }
+  out.what += " " + std::to_string(size) + " bytes at " + std::to_string(begin);
+  return out;
+}
+
+}  // namespace
+
+DamagedText DamageJson(const std::string& text, uint64_t seed, int index) {
+  Rng rng(Mix64(seed) + static_cast<uint64_t>(index));
+  switch (index % 5) {
+    case 0:
+      return Cut(text, &rng);
+    case 1:
+    case 2:
+      return ChangeValue(text, &rng);
+    case 3:
+      return FlipBytes(text, &rng);
+    default:
+      return RepeatOrDrop(text, &rng);
+  }
+}
+
+}  // namespace intactkv::test

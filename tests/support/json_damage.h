@@ -1,0 +1,20 @@
+// Deterministic damage to JSON texts: what "a damaged config.json" means in the tests.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace intactkv::test {
+
+struct DamagedText {
+  std::string what;  // for the test's message
+  // A cut: no reader may take it. Otherwise it must be refused or read as what it then says.
+  bool structural = false;
+  std::string text;
+};
+
+// Damaged text number `index` of the stream `seed`; the kinds of damage take turns: a cut, another
+// value for a number, string or literal, flipped bytes, a doubled or dropped piece.
+DamagedText DamageJson(const std::string& text, uint64_t seed, int index);
+
+}  // namespace intactkv::test
