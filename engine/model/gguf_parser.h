@@ -8,13 +8,10 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "engine/base/printable.h"
 #include "engine/model/gguf.h"
 
 namespace intactkv {
-
-// `text` as it may stand in a one-line message: control and non-ASCII bytes as \xNN, at most 80
-// characters of it.
-std::string Printable(std::string_view text);
 
 // Lives for one Run. Thread-compatible.
 class GgufParser {

@@ -1,36 +1,15 @@
 #include "server/openai/json_reader.h"
 
-#include <boost/json/memory_resource.hpp>
-#include <boost/json/parser.hpp>
 #include <cmath>
-#include <cstddef>
-#include <exception>
-#include <new>
+#include <utility>
+#include <variant>
+
+#include "engine/json/parse_json.h"
 
 namespace intactkv {
 namespace {
 
 namespace json = boost::json;
-
-// Refuses to give more than a fixed total; what is given back does not count as free again.
-// Boost.JSON gives some blocks back with another alignment than it took them with, so all are
-// aligned alike.
-class BoundedResource final : public json::memory_resource {
- public:
-  explicit BoundedResource(size_t bytes) : left_(bytes) {}
-
- private:
-  void* do_allocate(std::size_t bytes, std::size_t align) override {
-    if (bytes > left_ || align > __STDCPP_DEFAULT_NEW_ALIGNMENT__) throw std::bad_alloc();
-    left_ -= bytes;
-    return ::operator new(bytes);
-  }
-  void do_deallocate(void* p, std::size_t, std::size_t) override { ::operator delete(p); }
-  bool do_is_equal(const json::memory_resource& other) const noexcept override {
-    return this == &other;
-  }
-  size_t left_;
-};
 
 RequestError BadJson(std::string_view message) {
   RequestError error;
@@ -39,64 +18,34 @@ RequestError BadJson(std::string_view message) {
   return error;
 }
 
-// Keys in a JSON text that parses: the colons outside strings.
-size_t CountColons(std::string_view text) {
-  size_t count = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (in_string && text[i] == '\\') {
-      ++i;
-    } else if (text[i] == '"') {
-      in_string = !in_string;
-    } else if (!in_string && text[i] == ':') {
-      ++count;
-    }
+RequestError Describe(JsonFault fault) {
+  switch (fault) {
+    case JsonFault::kInvalid:
+      return BadJson("The body is not valid JSON.");
+    case JsonFault::kTooDeep:
+      return BadJson("The body is nested deeper than " + std::to_string(kMaxJsonDepth) +
+                     " levels.");
+    case JsonFault::kTooManyKeys:
+      return BadJson("The body has more than " + std::to_string(kMaxJsonKeys) + " keys.");
+    case JsonFault::kRepeatedKey:
+      return BadJson("An object in the body holds a key twice.");
+    case JsonFault::kTooLarge:
+      return BadJson("The body needs too much memory.");
   }
-  return count;
-}
-
-// Keys in the tree; recursion is bounded by kMaxJsonDepth.
-size_t CountKeys(const json::value& value) {  // NOLINT(misc-no-recursion)
-  size_t count = 0;
-  if (const json::object* object = value.if_object()) {
-    count = object->size();
-    for (const auto& member : *object) count += CountKeys(member.value());
-  } else if (const json::array* array = value.if_array()) {
-    for (const json::value& element : *array) count += CountKeys(element);
-  }
-  return count;
-}
-
-RequestOr<json::object> Parse(std::string_view body) {
-  json::parse_options options;
-  options.max_depth = kMaxJsonDepth;
-  const auto storage = json::make_shared_resource<BoundedResource>(kMaxJsonExpandedBytes);
-  json::parser parser(json::make_shared_resource<BoundedResource>(kMaxJsonExpandedBytes), options);
-  parser.reset(storage);
-  json::error_code error;
-  parser.write(body.data(), body.size(), error);
-  if (error == json::error::too_deep) {
-    return BadJson("The body is nested deeper than " + std::to_string(kMaxJsonDepth) + " levels.");
-  }
-  if (error) return BadJson("The body is not valid JSON.");
-  json::value value = parser.release();
-  if (!value.is_object()) return BadJson("The body must be a JSON object.");
-  const size_t keys = CountColons(body);
-  if (keys > kMaxJsonKeys) {
-    return BadJson("The body has more than " + std::to_string(kMaxJsonKeys) + " keys.");
-  }
-  if (CountKeys(value) != keys) return BadJson("An object in the body holds a key twice.");
-  return std::move(value.as_object());
+  return BadJson("The body is not valid JSON.");
 }
 
 }  // namespace
 
 RequestOr<json::object> ParseJsonObject(std::string_view body) {
-  try {
-    return Parse(body);
-  } catch (const std::exception&) {  // the bounded storage, or the process, is out of memory
-    return BadJson("The body needs too much memory.");
-  }
+  std::variant<json::value, JsonFault> parsed =
+      ParseJson(body, {.max_depth = kMaxJsonDepth,
+                       .max_keys = kMaxJsonKeys,
+                       .max_expanded_bytes = kMaxJsonExpandedBytes});
+  if (const JsonFault* fault = std::get_if<JsonFault>(&parsed)) return Describe(*fault);
+  json::value& value = std::get<json::value>(parsed);
+  if (!value.is_object()) return BadJson("The body must be a JSON object.");
+  return std::move(value.as_object());
 }
 
 const json::value* FieldReader::Find(std::string_view name) const {

@@ -23,11 +23,13 @@ MAY_INCLUDE = {
     "kernels/cuda": ["kernels/api", "kernels/quant", "engine/base"],
     "kernels/sim": ["kernels/api"],
     "kernels/bench": ["kernels/cpu", "kernels/ref", "kernels/api", "kernels/quant", "engine/base"],
+    "engine/json": ["engine/base"],
     "engine/api": ["engine/base"],
     "engine/kvcache": ["engine/base"],
     "engine/text": ["engine/api", "engine/base"],
     "engine/sched": ["engine/kvcache", "engine/api", "engine/base"],
     "engine/model": ["kernels/api", "engine/base"],
+    "engine/checkpoint": ["engine/model", "engine/json", "kernels/api", "engine/base"],
     "engine/exec": ["engine/sched", "engine/model", "engine/api", "kernels/api", "kernels/quant", "engine/base"],
     "engine/core": ["engine/sched", "engine/kvcache", "engine/api", "engine/base"],
     "engine/offline": ["engine/exec", "engine/model", "engine/text", "engine/api", "kernels/api", "kernels/quant",
@@ -35,7 +37,7 @@ MAY_INCLUDE = {
     "server/config": ["engine/api", "engine/base"],
     "server/request": ["server/config", "engine/api", "engine/base"],
     "server/http": ["engine/base"],
-    "server/openai": ["server/http", "server/request", "server/config", "engine/api", "engine/base"],
+    "server/openai": ["server/http", "server/request", "server/config", "engine/api", "engine/json", "engine/base"],
     "server/grpc": ["server/http", "server/request", "server/config", "engine/api", "engine/base"],
     "server/metrics": ["engine/api", "engine/base"],
     "server/main": [EVERYTHING],
@@ -48,7 +50,7 @@ LIBRARY_ONLY_IN = {
     "grpc/": ["server/grpc"],
     "google/protobuf/": ["server/grpc"],
     "intactkv/v1/": ["server/grpc"],  # generated from proto/
-    "boost/": ["server/config", "server/request", "server/http", "server/openai", "server/main"],
+    "boost/": ["engine/json", "server/config", "server/request", "server/http", "server/openai", "server/main"],
 }
 
 CODE_SUFFIXES = {".h", ".cc", ".cu", ".cuh", ".inc"}
