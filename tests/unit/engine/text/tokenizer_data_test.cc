@@ -56,12 +56,12 @@ TEST(TokenizerDataTest, NamesTheFaultyField) {
 }
 
 TEST(TokenizerDataTest, NamesWhatIsNotBuiltIn) {
-  const absl::Status pre = StatusAfter([](TokenizerData& d) { d.pre = "qwen2"; });
+  const absl::Status pre = StatusAfter([](TokenizerData& d) { d.pre = "chatglm-bpe"; });
   EXPECT_EQ(pre.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_THAT(std::string(pre.message()), HasSubstr("tokenizer.ggml.pre \"qwen2\""));
-  const absl::Status model = StatusAfter([](TokenizerData& d) { d.model = "llama"; });
+  EXPECT_THAT(std::string(pre.message()), HasSubstr("tokenizer.ggml.pre \"chatglm-bpe\""));
+  const absl::Status model = StatusAfter([](TokenizerData& d) { d.model = "bert"; });
   EXPECT_EQ(model.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_THAT(std::string(model.message()), HasSubstr("tokenizer.ggml.model \"llama\""));
+  EXPECT_THAT(std::string(model.message()), HasSubstr("tokenizer.ggml.model \"bert\""));
 }
 
 }  // namespace
