@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "engine/base/printable.h"
 #include "engine/base/status_macros.h"
 #include "engine/text/unicode_classes.h"
 #include "engine/text/utf8.h"
@@ -187,7 +188,7 @@ absl::StatusOr<const PreTokenizer*> FindPreTokenizer(std::string_view name) {
   if (name == "smollm") return &smollm;
   if (name == "llama-bpe" || name == "llama3" || name == "llama-v3") return &llama3;
   if (name == "qwen2") return &qwen2;
-  return Unimplemented("tokenizer.ggml.pre \"" + std::string(name) +
+  return Unimplemented("tokenizer.ggml.pre \"" + Printable(name) +
                        "\": built in are \"gpt-2\", \"llama-bpe\", \"qwen2\" and \"smollm\"");
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "engine/text/unicode_classes.h"
 #include "engine/text/utf8.h"
 
@@ -57,16 +58,17 @@ bool OneOrigin(const std::vector<bool>& from_template, size_t begin, size_t end)
 }  // namespace
 
 SpecialTokens::SpecialTokens(const TokenizerData& data, const Normalize& normalize) {
+  absl::flat_hash_map<int32_t, AddedTokenRule> rules;
+  for (const AddedTokenRule& rule : data.added) rules[rule.id] = rule;
   for (size_t i = 0; i < data.tokens.size(); ++i) {
     const auto type = static_cast<TokenType>(data.token_types[i]);
     const bool control = type == TokenType::kControl || type == TokenType::kUnknown;
     is_control_.push_back(control);
     if (!control && type != TokenType::kUserDefined) continue;
     const auto id = static_cast<int32_t>(i);
-    const auto rule = std::find_if(data.added.begin(), data.added.end(),
-                                   [&](const AddedTokenRule& r) { return r.id == id; });
+    const auto rule = rules.find(id);
     Name name{.bytes = data.tokens[i],
-              .rule = rule == data.added.end() ? AddedTokenRule{.id = id} : *rule,
+              .rule = rule == rules.end() ? AddedTokenRule{.id = id} : rule->second,
               .is_control = control};
     if (name.rule.normalized && !control) {
       name.bytes = normalize(name.bytes);

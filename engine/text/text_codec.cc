@@ -31,15 +31,16 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kUserText
 }};
 
 std::vector<TokenId> EndIds(const TokenizerData& data, const SpecialTokens& specials) {
+  std::vector<bool> listed(data.tokens.size());
+  for (const int32_t id : data.end_ids) listed[static_cast<size_t>(id)] = true;
   std::vector<TokenId> ids;
   if (data.eos_id >= 0) ids.push_back(TokenId(data.eos_id));
   for (size_t i = 0; i < data.tokens.size(); ++i) {
     const TokenId id(static_cast<int32_t>(i));
     const bool ends = std::find(std::begin(kEndNames), std::end(kEndNames), data.tokens[i]) !=
                       std::end(kEndNames);
-    const bool listed =
-        std::find(data.end_ids.begin(), data.end_ids.end(), id.value) != data.end_ids.end();
-    if (((ends && specials.IsControl(id)) || listed) && id.value != data.eos_id) ids.push_back(id);
+    if (((ends && specials.IsControl(id)) || listed[i]) && id.value != data.eos_id)
+      ids.push_back(id);
   }
   return ids;
 }
@@ -72,13 +73,11 @@ class BpeTextCodec final : public TextCodec {
     return ids;
   }
 
-  absl::StatusOr<std::vector<TokenId>> EncodeChat(std::span<const ChatMessage> messages,
-                                                  bool add_generation_prompt) const override {
+  absl::StatusOr<std::vector<TokenId>> EncodeChatPrompt(const ChatPrompt& prompt) const override {
     if (!parts_.chat_template.has_value()) {
       return FailedPrecondition("the model has no chat template (tokenizer.chat_template)");
     }
-    absl::StatusOr<std::vector<Segment>> segments = parts_.chat_template->Render(
-        {.messages = messages, .add_generation_prompt = add_generation_prompt});
+    absl::StatusOr<std::vector<Segment>> segments = parts_.chat_template->Render(prompt);
     if (!segments.ok()) {
       // The budget is spent by this request's messages: asking again later changes nothing.
       return InvalidArgument(ToStd(segments.status().message()));

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "engine/base/printable.h"
 #include "engine/base/status_macros.h"
 #include "engine/text/pre_tokenizer.h"
 
@@ -54,7 +55,8 @@ absl::Status CheckMerge(const TokenSet& known, const std::string& merge, size_t 
   }
   const std::string left = merge.substr(0, space), right = merge.substr(space + 1);
   for (const std::string& part : {left, right, left + right}) {
-    if (!known.contains(part)) return InvalidArgument(at + " needs unknown token \"" + part + "\"");
+    if (!known.contains(part))
+      return InvalidArgument(at + " needs unknown token \"" + Printable(part) + "\"");
   }
   return absl::OkStatus();
 }
@@ -82,7 +84,7 @@ absl::Status CheckScores(const TokenizerData& data) {
 absl::Status CheckModel(const TokenizerData& data) {
   if (data.model == "llama") return CheckScores(data);
   if (data.model == "gpt2") return FindPreTokenizer(data.pre).status();
-  return Unimplemented("tokenizer.ggml.model \"" + data.model +
+  return Unimplemented("tokenizer.ggml.model \"" + Printable(data.model) +
                        "\": built in are \"gpt2\" and \"llama\"");
 }
 
@@ -105,6 +107,10 @@ absl::Status CheckIds(const TokenizerData& data) {
   RETURN_IF_ERROR(CheckId(data, "tokenizer.ggml.bos_token_id", data.bos_id));
   RETURN_IF_ERROR(CheckId(data, "tokenizer.ggml.eos_token_id", data.eos_id));
   RETURN_IF_ERROR(CheckId(data, "tokenizer.ggml.unknown_token_id", data.unk_id));
+  for (const int32_t id : data.end_ids) {
+    if (id < 0) return InvalidArgument("an end id is negative");
+    RETURN_IF_ERROR(CheckId(data, "an end id", id));
+  }
   if (data.add_bos.value_or(false) && data.bos_id < 0) {
     return InvalidArgument("tokenizer.ggml.add_bos_token is set without a bos_token_id");
   }
