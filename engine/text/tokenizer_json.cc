@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <boost/json/array.hpp>
-#include <filesystem>
-#include <fstream>
 #include <utility>
 
 #include "engine/base/printable.h"
@@ -244,71 +242,41 @@ absl::Status ReadFrameFlags(const JsonDocument& config, TokenizerData& data) {
   return absl::OkStatus();
 }
 
-absl::Status ReadEndIds(const JsonDocument& config, TokenizerData& data) {
-  if (!config.Has("eos_token_id")) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::vector<int64_t> ids,
-                   config.GetIntOrInts("eos_token_id", 0, std::ssize(data.tokens) - 1));
-  for (const int64_t id : ids) data.end_ids.push_back(static_cast<int32_t>(id));
+absl::Status TakeEndIds(const std::vector<int64_t>& ids, TokenizerData& data) {
+  for (const int64_t id : ids) {
+    if (id < 0 || id >= std::ssize(data.tokens)) {
+      return InvalidArgument("eos_token_id " + std::to_string(id) + " is outside the " +
+                             std::to_string(data.tokens.size()) + " tokens of tokenizer.json");
+    }
+    data.end_ids.push_back(static_cast<int32_t>(id));
+  }
   if (data.eos_id < 0 && !ids.empty()) data.eos_id = data.end_ids[0];
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::optional<std::string>> ReadOptional(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  if (error == std::errc::no_such_file_or_directory) return std::nullopt;
-  if (error) return InvalidArgument(path.string() + ": " + error.message());
-  if (size > kMaxTokenizerFileBytes) {
-    return InvalidArgument(path.string() + ": has " + std::to_string(size) + " bytes, more than " +
-                           std::to_string(kMaxTokenizerFileBytes));
-  }
-  std::string text(size, '\0');
-  std::ifstream in(path, std::ios::binary);
-  if (!in.read(text.data(), static_cast<std::streamsize>(size))) {
-    return InvalidArgument(path.string() + ": cannot be read");
-  }
-  return text;
 }
 
 }  // namespace
 
 absl::StatusOr<TokenizerData> ParseTokenizerFiles(const TokenizerFiles& files,
                                                   const std::string& directory) {
-  const auto path = [&](const char* name) {
-    return (std::filesystem::path(directory) / name).string();
-  };
-  const std::string tokenizer_path = path("tokenizer.json"),
-                    config_path = path("tokenizer_config.json"),
-                    generation_path = path("generation_config.json");
+  const std::string prefix = directory.empty() ? "" : directory + "/";
+  const std::string tokenizer_path = prefix + "tokenizer.json";
+  const std::string config_path = prefix + "tokenizer_config.json";
+  if (files.tokenizer.empty()) return InvalidArgument(tokenizer_path + ": is missing or empty");
   ASSIGN_OR_RETURN(const json::object tokenizer,
                    ParseJsonFile(tokenizer_path, files.tokenizer, kLimits));
   const JsonDocument document(tokenizer, tokenizer_path);
   ASSIGN_OR_RETURN(TokenizerData data, TokenizerReader(document).Read());
-  json::object config, generation;
-  if (files.config.has_value()) {
-    ASSIGN_OR_RETURN(config, ParseJsonFile(config_path, *files.config, kLimits));
-  }
-  if (files.generation_config.has_value()) {
-    ASSIGN_OR_RETURN(generation, ParseJsonFile(generation_path, *files.generation_config, kLimits));
+  json::object config;
+  if (!files.config.empty()) {
+    ASSIGN_OR_RETURN(config, ParseJsonFile(config_path, files.config, kLimits));
   }
   const JsonDocument config_document(config, config_path);
   RETURN_IF_ERROR(ReadConfig(config_document, data));
   RETURN_IF_ERROR(ReadPostProcessor(document, data));
   RETURN_IF_ERROR(ReadFrameFlags(config_document, data));
-  RETURN_IF_ERROR(ReadEndIds(JsonDocument(generation, generation_path), data));
-  if (files.chat_template.has_value()) data.chat_template = *files.chat_template;
+  RETURN_IF_ERROR(TakeEndIds(files.end_ids, data));
+  if (!files.chat_template.empty()) data.chat_template = files.chat_template;
   return data;
-}
-
-absl::StatusOr<TokenizerData> ReadTokenizerDirectory(const std::string& directory) {
-  const std::filesystem::path root = directory;
-  ASSIGN_OR_RETURN(std::optional<std::string> tokenizer, ReadOptional(root / "tokenizer.json"));
-  if (!tokenizer.has_value()) return NotFound(directory + " has no tokenizer.json");
-  TokenizerFiles files{.tokenizer = *std::move(tokenizer)};
-  ASSIGN_OR_RETURN(files.config, ReadOptional(root / "tokenizer_config.json"));
-  ASSIGN_OR_RETURN(files.chat_template, ReadOptional(root / "chat_template.jinja"));
-  ASSIGN_OR_RETURN(files.generation_config, ReadOptional(root / "generation_config.json"));
-  return ParseTokenizerFiles(files, directory);
 }
 
 }  // namespace intactkv

@@ -4,22 +4,21 @@
 // post-processor) is refused by name.
 #pragma once
 
-#include <cstddef>
-#include <optional>
+#include <cstdint>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/text/tokenizer_data.h"
 
 namespace intactkv {
 
-// The contents of the files; only the first is needed.
+// The contents of the files; "" for one that is not there. Only the first is needed.
 struct TokenizerFiles {
-  std::string tokenizer = {};                         // tokenizer.json
-  std::optional<std::string> config = {};             // tokenizer_config.json
-  std::optional<std::string> chat_template = {};      // chat_template.jinja: wins over the config's
-  std::optional<std::string> generation_config = {};  // generation_config.json: ids that end
+  std::string tokenizer = {};         // tokenizer.json
+  std::string config = {};            // tokenizer_config.json
+  std::string chat_template = {};     // chat_template.jinja: wins over the config's
+  std::vector<int64_t> end_ids = {};  // generation_config.json's eos_token_id
 };
 
 // Errors: kInvalidArgument (damaged, contradicts itself) and kUnimplemented, one line that names
@@ -27,11 +26,5 @@ struct TokenizerFiles {
 // front of the files' names in messages.
 absl::StatusOr<TokenizerData> ParseTokenizerFiles(const TokenizerFiles& files,
                                                   const std::string& directory);
-
-// Reads the files of `directory`. kNotFound: it has no tokenizer.json. A file is at most
-// kMaxTokenizerFileBytes.
-absl::StatusOr<TokenizerData> ReadTokenizerDirectory(const std::string& directory);
-
-inline constexpr size_t kMaxTokenizerFileBytes = size_t{64} << 20;
 
 }  // namespace intactkv

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -36,13 +35,13 @@ absl::StatusOr<TokenizerData> Parse(std::string tokenizer) {
   return ParseTokenizerFiles({.tokenizer = std::move(tokenizer)}, "dir");
 }
 
-TEST(TokenizerJsonTest, ReadsTheFourFiles) {
+TEST(TokenizerJsonTest, ReadsTheFiles) {
   const absl::StatusOr<TokenizerData> data =
       ParseTokenizerFiles({.tokenizer = FamilyFile("qwen2.tokenizer.json"),
                            .config = R"({"bos_token": null, "eos_token": {"content": "<|im_end|>"},
                      "add_bos_token": false, "chat_template": "from the config"})",
                            .chat_template = "from its own file",
-                           .generation_config = R"({"eos_token_id": [1002, 1000]})"},
+                           .end_ids = {1002, 1000}},
                           "dir");
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_EQ(data->model, "gpt2");
@@ -177,21 +176,24 @@ TEST(TokenizerJsonTest, DamagedFilesGiveOneLineOrATokenizer) {
   EXPECT_GT(accepted, 10);
 }
 
-TEST(TokenizerJsonTest, ReadsADirectory) {
-  const std::filesystem::path directory =
-      std::filesystem::path(::testing::TempDir()) / "tokenizer_json_test";
-  std::filesystem::create_directories(directory);
-  const auto write = [&](const char* name, const std::string& text) {
-    std::ofstream(directory / name, std::ios::binary) << text;
-  };
-  EXPECT_EQ(ReadTokenizerDirectory(directory.string()).status().code(),
-            absl::StatusCode::kNotFound);
-  write("tokenizer.json", FamilyFile("mistral.tokenizer.json"));
-  write("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "</s>"})");
-  write("chat_template.jinja", "{{ bos_token }}[INST] {{ messages[0].content }}[/INST]");
-  write("generation_config.json", R"({"eos_token_id": 2})");
-  const absl::StatusOr<TokenizerData> data = ReadTokenizerDirectory(directory.string());
-  std::filesystem::remove_all(directory);
+TEST(TokenizerJsonTest, EndIdsAreTokensAndOneIsTheEos) {
+  const std::string tokenizer = FamilyFile("llama2.tokenizer.json");
+  const auto data = ParseTokenizerFiles({.tokenizer = tokenizer, .end_ids = {2, 7}}, "dir");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ(data->eos_id, 2);
+  for (const int64_t bad : {int64_t{-1}, int64_t{1000}, int64_t{1} << 32}) {
+    const auto refused = ParseTokenizerFiles({.tokenizer = tokenizer, .end_ids = {bad}}, "dir");
+    EXPECT_THAT(std::string(refused.status().message()),
+                HasSubstr("eos_token_id " + std::to_string(bad)));
+  }
+}
+
+TEST(TokenizerJsonTest, OnlyTheTemplatesOwnTextMakesSpecialTokens) {
+  const absl::StatusOr<TokenizerData> data = ParseTokenizerFiles(
+      {.tokenizer = FamilyFile("mistral.tokenizer.json"),
+       .config = R"({"bos_token": "<s>", "eos_token": "</s>"})",
+       .chat_template = "{{ bos_token }}[INST] {{ messages[0].content }}[/INST]"},
+      "dir");
   ASSERT_TRUE(data.ok()) << data.status();
   const auto codec = MakeTextCodec(*data);
   ASSERT_TRUE(codec.ok()) << codec.status();
