@@ -250,6 +250,10 @@ words|map('upper')|list|
 messages|selectattr('role', 'equalto', 'user')|list|length|
 messages|rejectattr('role', '==', 'user')|map(attribute='role')|list|
 messages|selectattr('content')|list|length|
+nothing|selectattr('type', 'equalto', 'x')|list|length|
+nothing|reject|list|
+0|map('upper')|list|
+n|map('upper')|list|
 numbers|select('odd')|list|
 numbers|reject('gt', 2)|list|
 numbers|first ~ numbers|last ~ 'abc'|first|
