@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,6 +27,7 @@ constexpr uint32_t kNumSyllables = kNumLeading * kNumVowels * kNumTrailing;
 struct Mark {
   uint32_t code_point;
   uint32_t combining_class;
+  size_t place;  // in its segment: marks of one class keep their order
 };
 
 template <typename Row>
@@ -113,9 +115,10 @@ class Composer {
   }
 
   void Append(uint32_t c) {
-    const Mark mark{.code_point = c, .combining_class = CombiningClass(c)};
-    if (mark.combining_class == 0 && !IsSecond(c)) Flush();
-    segment_.push_back(mark);
+    const uint32_t combining_class = CombiningClass(c);
+    if (combining_class == 0 && !IsSecond(c)) Flush();
+    segment_.push_back(
+        {.code_point = c, .combining_class = combining_class, .place = segment_.size()});
   }
 
   void Sort() {
@@ -123,8 +126,8 @@ class Composer {
       const auto is_starter = [](const Mark& mark) { return mark.combining_class == 0; };
       begin = std::find_if_not(begin, segment_.end(), is_starter);
       const auto end = std::find_if(begin, segment_.end(), is_starter);
-      std::stable_sort(begin, end, [](const Mark& a, const Mark& b) {
-        return a.combining_class < b.combining_class;
+      std::sort(begin, end, [](const Mark& a, const Mark& b) {
+        return std::pair(a.combining_class, a.place) < std::pair(b.combining_class, b.place);
       });
       begin = end;
     }

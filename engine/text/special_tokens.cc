@@ -89,9 +89,10 @@ void SpecialTokens::Names::Add(Name name) {
 
 void SpecialTokens::Names::Sort() {
   for (auto& bucket : by_first) {
-    // Stable: of two tokens with one normalized name the first id wins.
-    std::stable_sort(bucket.begin(), bucket.end(),
-                     [](const Name& a, const Name& b) { return a.bytes.size() > b.bytes.size(); });
+    // Of two tokens with one normalized name the first id wins.
+    std::sort(bucket.begin(), bucket.end(), [](const Name& a, const Name& b) {
+      return std::pair(b.bytes.size(), a.rule.id) < std::pair(a.bytes.size(), b.rule.id);
+    });
   }
 }
 
