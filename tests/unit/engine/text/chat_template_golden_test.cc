@@ -8,6 +8,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/text/chat_template.h"
 #include "engine/text/text_codec.h"
+#include "engine/text/tokenizer_json.h"
 #include "tests/unit/engine/text/gguf_tokenizer.h"
 
 namespace intactkv {
@@ -109,6 +110,41 @@ TEST(ChatTemplateGoldenTest, TheFamiliesTemplatesEqualJinja2) {
   EXPECT_EQ(templates, 10);
   EXPECT_EQ(outputs + errors, 300);
   EXPECT_GT(outputs, 220);
+}
+
+// The ids that every chat of a family begins with, as text: what the server pins at start.
+TEST(FamilySystemPrefixTest, EndsWhereTheUserBegins) {
+  const struct {
+    const char* tokenizer;
+    const char* chat_template;
+    const char* config;
+    const char* prefix;
+  } kFamilies[] = {
+      {"qwen2", "qwen2.5", R"({"eos_token": "<|im_end|>"})",
+       "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+       "<|im_end|>\n<|im_start|>user\n"},
+      {"qwen2", "qwen3", R"({"eos_token": "<|im_end|>"})", "<|im_start|>user\n"},
+      {"llama3", "llama-3.2", R"({"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>"})",
+       "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+       "Cutting Knowledge Date: December 2023\nToday Date: 31 Jul 2024\n\n<|eot_id|>"
+       "<|start_header_id|>user<|end_header_id|>\n\n"},
+      {"llama2", "llama-2", R"({"bos_token": "<s>", "eos_token": "</s>"})", "<s> [INST]"},
+      {"mistral", "mistral-v3", R"({"bos_token": "<s>", "eos_token": "</s>"})", "<s>[INST]"},
+  };
+  for (const auto& family : kFamilies) {
+    SCOPED_TRACE(family.chat_template);
+    const auto data = ParseTokenizerFiles(
+        {.tokenizer = ReadFile("../families/" + std::string(family.tokenizer) + ".tokenizer.json"),
+         .config = family.config,
+         .chat_template = ReadFile(std::string(family.chat_template) + ".jinja")},
+        "dir");
+    ASSERT_TRUE(data.ok()) << data.status();
+    const auto codec = MakeTextCodec(*data, {.now_unix_seconds = 1722384000});
+    ASSERT_TRUE(codec.ok()) << codec.status();
+    const auto ids = (*codec)->SystemPrefix(nullptr);
+    ASSERT_TRUE(ids.ok()) << ids.status();
+    EXPECT_EQ((*codec)->Decode(*ids, true).value(), family.prefix);
+  }
 }
 
 class ToolsTest : public ::testing::Test {
