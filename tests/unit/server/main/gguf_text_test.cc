@@ -15,14 +15,12 @@ struct Key {
   bool required;
 };
 constexpr Key kKeys[] = {
-    {"tokenizer.ggml.model", true},         {"tokenizer.ggml.pre", false},
-    {"tokenizer.ggml.tokens", true},        {"tokenizer.ggml.token_type", true},
-    {"tokenizer.ggml.merges", false},       {"tokenizer.ggml.bos_token_id", false},
-    {"tokenizer.ggml.eos_token_id", false}, {"tokenizer.ggml.add_bos_token", false},
-    {"tokenizer.ggml.add_eos_token", false},
-    {"tokenizer.ggml.unknown_token_id", false},
-    {"tokenizer.ggml.scores", false},
-    {"tokenizer.ggml.add_space_prefix", false},
+    {"tokenizer.ggml.model", true},          {"tokenizer.ggml.pre", false},
+    {"tokenizer.ggml.tokens", true},         {"tokenizer.ggml.token_type", true},
+    {"tokenizer.ggml.merges", false},        {"tokenizer.ggml.bos_token_id", false},
+    {"tokenizer.ggml.eos_token_id", false},  {"tokenizer.ggml.add_bos_token", false},
+    {"tokenizer.ggml.add_eos_token", false}, {"tokenizer.ggml.unknown_token_id", false},
+    {"tokenizer.ggml.scores", false},        {"tokenizer.ggml.add_space_prefix", false},
     {"tokenizer.chat_template", false},
 };
 
