@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "engine/base/rng.h"
 #include "engine/base/status_macros.h"
 #include "engine/text/text_codec.h"
+#include "engine/text/tokenizer_directory.h"
 
 namespace intactkv {
 namespace {
@@ -186,6 +188,58 @@ TEST(TokenizerJsonTest, EndIdsAreTokensAndOneIsTheEos) {
     EXPECT_THAT(std::string(refused.status().message()),
                 HasSubstr("eos_token_id " + std::to_string(bad)));
   }
+}
+
+class TokenizerDirectoryTest : public ::testing::Test {
+ protected:
+  TokenizerDirectoryTest() { std::filesystem::create_directories(directory_); }
+  ~TokenizerDirectoryTest() override { std::filesystem::remove_all(directory_); }
+
+  void Write(const std::string& name, const std::string& text) {
+    std::ofstream(directory_ / name, std::ios::binary) << text;
+  }
+  absl::StatusOr<TokenizerData> Read() { return ReadTokenizerDirectory(directory_.string()); }
+
+  const std::filesystem::path directory_ =
+      std::filesystem::path(::testing::TempDir()) / "tokenizer_directory_test" /
+      ::testing::UnitTest::GetInstance()->current_test_info()->name();
+};
+
+TEST_F(TokenizerDirectoryTest, ReadsWhatIsThere) {
+  EXPECT_EQ(Read().status().code(), absl::StatusCode::kNotFound);
+  Write("tokenizer.json", FamilyFile("mistral.tokenizer.json"));
+  absl::StatusOr<TokenizerData> data = Read();
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT(data->end_ids, ElementsAre());
+  EXPECT_EQ(data->chat_template, "");
+  Write("config.json", R"({"eos_token_id": 2})");
+  Write("tokenizer_config.json", R"({"eos_token": "</s>", "chat_template": "c"})");
+  data = Read();
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT(data->end_ids, ElementsAre(2));
+  EXPECT_EQ(data->chat_template, "c");
+  Write("generation_config.json", R"({"eos_token_id": [2, 3]})");
+  Write("chat_template.jinja", "its own file");
+  data = Read();
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT(data->end_ids, ElementsAre(2, 3));
+  EXPECT_EQ(data->chat_template, "its own file");
+}
+
+TEST_F(TokenizerDirectoryTest, NamesTheDamagedFile) {
+  Write("tokenizer.json", FamilyFile("mistral.tokenizer.json"));
+  for (const char* name : {"generation_config.json", "tokenizer_config.json"}) {
+    Write(name, "[");
+    EXPECT_EQ(Read().status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(Read().status().message()), HasSubstr(name));
+    Write(name, "{}");
+    EXPECT_TRUE(Read().ok());
+  }
+  Write("generation_config.json", R"({"eos_token_id": "</s>"})");
+  EXPECT_THAT(std::string(Read().status().message()), HasSubstr("'eos_token_id'"));
+  Write("generation_config.json", "{}");
+  Write("tokenizer.json", "");
+  EXPECT_THAT(std::string(Read().status().message()), HasSubstr("tokenizer.json"));
 }
 
 TEST(TokenizerJsonTest, OnlyTheTemplatesOwnTextMakesSpecialTokens) {
