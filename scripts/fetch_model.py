@@ -56,6 +56,14 @@ def cache_dir():
     return pathlib.Path(base) / "intactkv"
 
 
+def sha256_of(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def problem_with(path, model):
     """None if `path` holds exactly the model's bytes, else why not."""
     if not path.is_file():
@@ -63,12 +71,9 @@ def problem_with(path, model):
     size = path.stat().st_size
     if size != model.num_bytes:
         return f"it has {size} bytes instead of {model.num_bytes}"
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            digest.update(chunk)
-    if digest.hexdigest() != model.sha256:
-        return f"its SHA-256 is {digest.hexdigest()} instead of {model.sha256}"
+    digest = sha256_of(path)
+    if digest != model.sha256:
+        return f"its SHA-256 is {digest} instead of {model.sha256}"
     return None
 
 

@@ -10,6 +10,7 @@ cd "$root"
 
 bash scripts/install-deps.sh
 bash scripts/fetch-model.sh >/dev/null
+bash scripts/fetch-vocabularies.sh >/dev/null || echo "test.sh: without them, tests of real vocabularies are skipped" >&2
 bash tests/integration/make-venv.sh
 cmake --preset release >/dev/null
 cmake --build build/release

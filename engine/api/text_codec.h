@@ -17,6 +17,17 @@ namespace intactkv {
 struct ChatMessage {
   std::string role;
   std::string content;  // UTF-8
+  // What else the template may read: a JSON object, or "" for none. Its keys win over role and
+  // content: {"content": null, "tool_calls": [...]}.
+  std::string more_json = {};
+};
+
+// A chat as its template sees it. All of it is the request's: no special token comes from it.
+struct ChatPrompt {
+  std::span<const ChatMessage> messages;
+  bool add_generation_prompt = false;
+  std::string_view tools_json = {};      // a JSON array; "": the template's `tools` is none
+  std::string_view arguments_json = {};  // a JSON object of further variables; "": none
 };
 
 // Turns a token stream into UTF-8 text, never splitting a character. One per choice.
@@ -39,11 +50,14 @@ class TextCodec {
   // bytes in, the same bytes out, but for a byte that the vocabulary has no token for: it is left
   // out.
   virtual absl::StatusOr<std::vector<TokenId>> Encode(std::string_view text) const = 0;
-  // Chat template over `messages`, then ids. Specials come from the template's own text only, never
-  // from a message. kInvalidArgument: the template refuses the messages (its raise_exception text),
-  // or its operation or output budget is used up.
-  virtual absl::StatusOr<std::vector<TokenId>> EncodeChat(std::span<const ChatMessage> messages,
-                                                          bool add_generation_prompt) const = 0;
+  // Chat template over the messages, then ids. Specials come from the template's own text only,
+  // never from the request. kInvalidArgument: the template refuses the messages (its
+  // raise_exception text), JSON that is none, or the operation or output budget is used up.
+  virtual absl::StatusOr<std::vector<TokenId>> EncodeChatPrompt(const ChatPrompt& prompt) const = 0;
+  absl::StatusOr<std::vector<TokenId>> EncodeChat(std::span<const ChatMessage> messages,
+                                                  bool add_generation_prompt) const {
+    return EncodeChatPrompt({.messages = messages, .add_generation_prompt = add_generation_prompt});
+  }
   // The bytes of the tokens, one after another. Specials are skipped unless `keep_special`.
   // kInvalidArgument: id outside the vocabulary.
   virtual absl::StatusOr<std::string> Decode(std::span<const TokenId> tokens,

@@ -1,172 +1,186 @@
 #include "engine/text/bpe_tokenizer.h"
 
-#include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "engine/base/check.h"
 #include "engine/base/status_macros.h"
+#include "engine/text/byte_alphabet.h"
+#include "engine/text/byte_token.h"
+#include "engine/text/nfc.h"
 #include "engine/text/utf8.h"
 
 namespace intactkv {
 
 namespace {
 
-// GPT-2 writes each byte as one printable character: itself where it is printable, else U+0100
-// upwards in the order of the bytes.
-std::array<uint32_t, 256> ByteAlphabet() {
-  std::array<uint32_t, 256> alphabet{};
-  uint32_t next = 0x100;
-  for (uint32_t b = 0; b < 256; ++b) {
-    const bool printable = (b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE;
-    alphabet[b] = printable ? b : next++;
-  }
-  return alphabet;
+constexpr std::string_view kSpace = "\u2581";  // how SentencePiece spells U+0020
+
+bool HasType(const TokenizerData& data, size_t id, TokenType type) {
+  return data.token_types[id] == static_cast<int32_t>(type);
 }
 
-// The bytes that `token` spells in the byte alphabet; nullopt if it uses another character.
-std::optional<std::string> SpelledBytes(const absl::flat_hash_map<uint32_t, char>& byte_of,
-                                        std::string_view token) {
-  std::string bytes;
-  for (size_t pos = 0; pos < token.size();) {
-    const Utf8Char c = DecodeUtf8(token, pos);
-    const auto it = byte_of.find(c.code_point);
-    if (c.status != Utf8Status::kValid || it == byte_of.end()) return std::nullopt;
-    bytes.push_back(it->second);
-    pos += c.length;
+MergeTable::IdOf IdsByName(const TokenizerData& data) {
+  MergeTable::IdOf id_of;
+  id_of.reserve(data.tokens.size());
+  for (size_t i = 0; i < data.tokens.size(); ++i) {
+    id_of[data.tokens[i]] = static_cast<int32_t>(i);
   }
-  return bytes;
+  return id_of;
 }
 
-uint64_t PairKey(int32_t left, int32_t right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+std::string ReplaceAll(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  size_t begin = 0;
+  for (size_t at = text.find(from); at != std::string_view::npos; at = text.find(from, begin)) {
+    out.append(text, begin, at - begin).append(to);
+    begin = at + from.size();
+  }
+  return out.append(text, begin);
 }
 
 }  // namespace
 
-struct BpeTokenizer::Symbol {
-  int32_t token;       // -1: merged into its left neighbour
-  int32_t prev, next;  // -1: none
-};
-
-struct BpeTokenizer::Candidate {
-  int32_t rank, pos, result;
-  // std::push_heap keeps the greatest in front: the best rank, then the leftmost.
-  friend bool operator<(const Candidate& a, const Candidate& b) {
-    return std::pair(a.rank, a.pos) > std::pair(b.rank, b.pos);
-  }
-};
-
-// Merges one word at a time; keeps its buffers between words.
-class BpeTokenizer::WordMerger {
- public:
-  explicit WordMerger(const BpeTokenizer& tokenizer) : tokenizer_(tokenizer) {}
-
-  void Encode(std::string_view word, std::vector<TokenId>& out) {
-    Load(word);
-    for (int32_t i = 0; i + 1 < std::ssize(symbols_); ++i) Propose(i);
-    while (!heap_.empty()) Step();
-    for (int32_t i = symbols_.empty() ? -1 : 0; i >= 0; i = symbols_[Index(i)].next) {
-      out.push_back(TokenId(symbols_[Index(i)].token));
-    }
-  }
-
-  uint64_t operations() const { return operations_; }
-
- private:
-  static size_t Index(int32_t i) { return static_cast<size_t>(i); }
-
-  void Load(std::string_view word) {
-    symbols_.clear();
-    for (const char c : word) {
-      const int32_t token = tokenizer_.byte_tokens_[static_cast<unsigned char>(c)];
-      const auto i = static_cast<int32_t>(symbols_.size());
-      if (token >= 0) symbols_.push_back({.token = token, .prev = i - 1, .next = i + 1});
-    }
-    if (!symbols_.empty()) symbols_.back().next = -1;
-  }
-
-  const Merge* MergeAt(int32_t pos) const {
-    const Symbol& left = symbols_[Index(pos)];
-    if (left.token < 0 || left.next < 0) return nullptr;
-    const auto it = tokenizer_.merges_.find(PairKey(left.token, symbols_[Index(left.next)].token));
-    return it == tokenizer_.merges_.end() ? nullptr : &it->second;
-  }
-
-  void Propose(int32_t pos) {
-    if (const Merge* merge = MergeAt(pos); merge != nullptr) {
-      heap_.push_back({.rank = merge->rank, .pos = pos, .result = merge->result});
-      std::push_heap(heap_.begin(), heap_.end());
-      ++operations_;
-    }
-  }
-
-  void Step() {
-    const Candidate best = heap_.front();
-    std::pop_heap(heap_.begin(), heap_.end());
-    heap_.pop_back();
-    ++operations_;
-    const Merge* merge = MergeAt(best.pos);
-    if (merge == nullptr || merge->result != best.result) return;  // overtaken by another merge
-    Symbol& left = symbols_[Index(best.pos)];
-    Symbol& right = symbols_[Index(left.next)];
-    left.token = best.result;
-    left.next = right.next;
-    right.token = -1;
-    if (left.next >= 0) symbols_[Index(left.next)].prev = best.pos;
-    if (left.prev >= 0) Propose(left.prev);
-    Propose(best.pos);
-  }
-
-  const BpeTokenizer& tokenizer_;
-  std::vector<Symbol> symbols_;
-  std::vector<Candidate> heap_;
-  uint64_t operations_ = 0;
-};
-
-absl::StatusOr<BpeTokenizer> BpeTokenizer::Make(const TokenizerData& data) {
-  RETURN_IF_ERROR(ValidateTokenizerData(data));
+absl::StatusOr<BpeTokenizer> BpeTokenizer::Make(const TokenizerData& given) {
+  RETURN_IF_ERROR(ValidateTokenizerData(given));
+  const TokenizerData data = ResolveDefaults(given);
   BpeTokenizer tokenizer;
-  ASSIGN_OR_RETURN(tokenizer.pre_tokenizer_, FindPreTokenizer(data.pre));
-  const std::array<uint32_t, 256> alphabet = ByteAlphabet();
-  absl::flat_hash_map<uint32_t, char> byte_of;
-  for (size_t b = 0; b < 256; ++b) byte_of[alphabet[b]] = static_cast<char>(b);
-  absl::flat_hash_map<std::string_view, int32_t> id_of;
-  id_of.reserve(data.tokens.size());
+  tokenizer.by_characters_ = data.model == "llama";
+  tokenizer.nfc_ = *data.nfc;
+  tokenizer.ignore_merges_ = *data.ignore_merges;
+  tokenizer.fuse_unknown_ = data.fuse_unknown;
+  tokenizer.unknown_ = data.unk_id;
+  tokenizer.space_ = *data.space;
   tokenizer.byte_tokens_.fill(-1);
-  for (size_t i = 0; i < data.tokens.size(); ++i) {
-    const auto id = static_cast<int32_t>(i);
-    const bool spelled = data.token_types[i] == static_cast<int32_t>(TokenType::kNormal);
-    id_of[data.tokens[i]] = id;
-    std::string bytes =
-        spelled ? SpelledBytes(byte_of, data.tokens[i]).value_or(data.tokens[i]) : data.tokens[i];
-    tokenizer.bytes_.push_back(std::move(bytes));
+  const MergeTable::IdOf id_of = IdsByName(data);
+  if (tokenizer.by_characters_) {
+    tokenizer.LoadByCharacters(data);
+  } else {
+    ASSIGN_OR_RETURN(tokenizer.pre_tokenizer_, FindPreTokenizer(data.pre));
+    tokenizer.LoadByteLevel(data);
   }
-  for (size_t b = 0; b < 256; ++b) {
-    std::string letter;
-    AppendUtf8(letter, alphabet[b]);
-    const auto it = id_of.find(letter);
-    const bool found = it != id_of.end() && data.token_types[static_cast<size_t>(it->second)] ==
-                                                static_cast<int32_t>(TokenType::kNormal);
-    if (found) tokenizer.byte_tokens_[b] = it->second;
-  }
-  for (size_t rank = 0; rank < data.merges.size(); ++rank) {
-    const std::string_view merge = data.merges[rank];
-    const size_t space = merge.find(' ');
-    const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
-    const std::string result = std::string(left) + std::string(right);
-    tokenizer.merges_[PairKey(id_of.at(left), id_of.at(right))] = {
-        .rank = static_cast<int32_t>(rank), .result = id_of.at(result)};
-  }
+  tokenizer.merges_ = data.merges.empty() && tokenizer.by_characters_
+                          ? MergeTable::FromScores(data, id_of)
+                          : MergeTable::FromList(data, id_of);
   return tokenizer;
 }
 
-uint64_t BpeTokenizer::Encode(std::string_view text, std::vector<TokenId>& out) const {
+void BpeTokenizer::LoadByteLevel(const TokenizerData& data) {
+  const ByteAlphabet alphabet;
+  for (size_t i = 0; i < data.tokens.size(); ++i) {
+    const bool normal = HasType(data, i, TokenType::kNormal);
+    std::optional<std::string> spelled = normal ? alphabet.Spelled(data.tokens[i]) : std::nullopt;
+    if (spelled.has_value()) {
+      const auto id = static_cast<int32_t>(i);
+      if (spelled->size() == 1) byte_tokens_[static_cast<unsigned char>((*spelled)[0])] = id;
+      if (ignore_merges_) token_of_[*spelled] = id;
+    }
+    bytes_.push_back(std::move(spelled).value_or(data.tokens[i]));
+  }
+}
+
+void BpeTokenizer::LoadByCharacters(const TokenizerData& data) {
+  for (size_t i = 0; i < data.tokens.size(); ++i) {
+    const std::string& token = data.tokens[i];
+    const auto id = static_cast<int32_t>(i);
+    const auto byte = HasType(data, i, TokenType::kByte) ? ByteOfToken(token) : std::nullopt;
+    if (byte.has_value()) {
+      byte_tokens_[*byte] = id;
+      bytes_.emplace_back(1, static_cast<char>(*byte));
+      continue;
+    }
+    const bool normal = HasType(data, i, TokenType::kNormal);
+    const bool one_character = DecodeUtf8(token, 0).length == token.size();
+    if (normal && one_character) token_of_[token] = id;
+    bytes_.push_back(normal ? ReplaceAll(token, kSpace, " ") : token);
+  }
+}
+
+std::string BpeTokenizer::Normalize(std::string_view text) const {
   CHECK_LE(text.size(), kMaxTextBytes);
+  if (!by_characters_) return nfc_ ? ToNfc(text) : std::string(text);
+  if (space_.metaspace || text.empty()) return std::string(text);
+  const bool prefix = space_.prefix != SpacePrefix::kNever;
+  return (prefix ? std::string(kSpace) : std::string()) + ReplaceAll(text, " ", kSpace);
+}
+
+std::string BpeTokenizer::Metaspace(std::string_view text, bool at_start) const {
+  std::string out = ReplaceAll(text, " ", kSpace);
+  const bool wanted =
+      space_.prefix == SpacePrefix::kAlways || (space_.prefix == SpacePrefix::kFirst && at_start);
+  if (wanted && !out.empty() && !out.starts_with(kSpace)) out.insert(0, kSpace);
+  return out;
+}
+
+// Each space begins a word.
+void BpeTokenizer::SplitSpaces(std::string_view text, std::vector<std::string_view>& words) const {
+  size_t begin = 0;
+  while (begin < text.size()) {
+    const size_t end = std::min(text.find(kSpace, begin + 1), text.size());
+    words.push_back(text.substr(begin, end - begin));
+    begin = end;
+  }
+}
+
+void BpeTokenizer::AddBytes(std::string_view word, std::vector<int32_t>& symbols) const {
+  for (const char c : word) {
+    const int32_t token = byte_tokens_[static_cast<unsigned char>(c)];
+    if (token >= 0) symbols.push_back(token);
+  }
+}
+
+// False if some byte has no token of its own.
+bool BpeTokenizer::AddFallback(std::string_view character, std::vector<int32_t>& symbols) const {
+  for (const char c : character) {
+    if (!CanEncode(static_cast<unsigned char>(c))) return false;
+  }
+  AddBytes(character, symbols);
+  return true;
+}
+
+void BpeTokenizer::AddCharacters(std::string_view word, std::vector<int32_t>& symbols) const {
+  bool after_unknown = false;
+  for (size_t pos = 0; pos < word.size();) {
+    const std::string_view character = word.substr(pos, DecodeUtf8(word, pos).length);
+    pos += character.size();
+    const auto it = token_of_.find(ToAbsl(character));
+    const bool known = it != token_of_.end();
+    if (known) symbols.push_back(it->second);
+    if (known || AddFallback(character, symbols)) {
+      after_unknown = false;
+      continue;
+    }
+    if (unknown_ >= 0 && !(after_unknown && fuse_unknown_)) symbols.push_back(unknown_);
+    after_unknown = true;
+  }
+}
+
+uint64_t BpeTokenizer::EncodeNormalized(std::string_view text, bool at_start,
+                                        std::vector<TokenId>& out) const {
+  std::string spaced;
+  if (by_characters_ && space_.metaspace) {
+    spaced = Metaspace(text, at_start);
+    text = spaced;
+  }
   std::vector<std::string_view> words;
-  pre_tokenizer_->Split(text, words);
-  WordMerger merger(*this);
-  for (const std::string_view word : words) merger.Encode(word, out);
+  if (!by_characters_) {
+    pre_tokenizer_->Split(text, words);
+  } else if (space_.split) {
+    SplitSpaces(text, words);
+  } else {
+    words.push_back(text);
+  }
+  WordMerger merger(merges_);
+  for (const std::string_view word : words) {
+    if (ignore_merges_) {
+      if (const auto it = token_of_.find(ToAbsl(word)); it != token_of_.end()) {
+        out.push_back(TokenId(it->second));
+        continue;
+      }
+    }
+    std::vector<int32_t>& symbols = merger.NewWord();
+    by_characters_ ? AddCharacters(word, symbols) : AddBytes(word, symbols);
+    merger.Merge(out);
+  }
   return merger.operations();
 }
 

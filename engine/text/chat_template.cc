@@ -1,9 +1,12 @@
 #include "engine/text/chat_template.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "engine/base/printable.h"
 #include "engine/base/status_macros.h"
 #include "engine/text/jinja/evaluator.h"
+#include "engine/text/jinja/json_value.h"
 #include "engine/text/jinja/parser.h"
 
 namespace intactkv {
@@ -25,10 +28,45 @@ std::vector<Segment> ToSegments(const jinja::Text& text) {
   return segments;
 }
 
+// Role and content, unless `more` has its own.
 absl::StatusOr<Value> ToValue(const ChatMessage& message) {
-  return Value::Dict(
-      {{Value::Of("role", Origin::kTemplate), Value::Of(message.role, Origin::kRequest)},
-       {Value::Of("content", Origin::kTemplate), Value::Of(message.content, Origin::kRequest)}});
+  jinja::Entries more;
+  if (!message.more_json.empty()) {
+    ASSIGN_OR_RETURN(more, jinja::ParseJsonObject(message.more_json, "a message"));
+  }
+  jinja::Entries entries;
+  const auto add = [&](std::string_view name, const std::string& value) {
+    if (jinja::Find(more, name) != nullptr) return;
+    entries.emplace_back(Value::Of(name, Origin::kTemplate), Value::Of(value, Origin::kRequest));
+  };
+  add("role", message.role);
+  add("content", message.content);
+  entries.insert(entries.end(), more.begin(), more.end());
+  return Value::Dict(std::move(entries));
+}
+
+absl::StatusOr<Value> ToolsValue(std::string_view tools_json) {
+  if (tools_json.empty()) return Value::MakeNone();
+  ASSIGN_OR_RETURN(Value tools, jinja::ParseJson(tools_json, "tools"));
+  if (tools.as_list() == nullptr) return InvalidArgument("tools: is not a JSON array");
+  return tools;
+}
+
+using Globals = std::vector<std::pair<std::string, Value>>;
+
+// Arguments of the request come last, and none takes the name of another variable.
+absl::Status AddArguments(std::string_view arguments_json, Globals& globals) {
+  if (arguments_json.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const jinja::Entries arguments,
+                   jinja::ParseJsonObject(arguments_json, "template arguments"));
+  for (const auto& [key, value] : arguments) {
+    const std::string name(key.as_text()->bytes());
+    const bool taken = std::any_of(globals.begin(), globals.end(),
+                                   [&](const auto& global) { return global.first == name; });
+    if (taken) return InvalidArgument("template arguments: '" + Printable(name) + "' is taken");
+    globals.emplace_back(name, value);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -42,17 +80,18 @@ absl::StatusOr<ChatTemplate> ChatTemplate::Compile(std::string_view source,
   return ChatTemplate(std::move(body), std::move(options));
 }
 
-absl::StatusOr<std::vector<Segment>> ChatTemplate::Render(const ChatTemplateInput& input) const {
+absl::StatusOr<std::vector<Segment>> ChatTemplate::Render(const ChatPrompt& prompt) const {
   jinja::Values messages;
-  for (const ChatMessage& message : input.messages) {
+  for (const ChatMessage& message : prompt.messages) {
     ASSIGN_OR_RETURN(Value value, ToValue(message));
     messages.push_back(std::move(value));
   }
   ASSIGN_OR_RETURN(Value list, Value::List(std::move(messages)));
+  ASSIGN_OR_RETURN(Value tools, ToolsValue(prompt.tools_json));
   jinja::Environment environment{
       .globals = {{"messages", std::move(list)},
-                  {"add_generation_prompt", Value::Of(input.add_generation_prompt)},
-                  {"tools", Value::MakeNone()},
+                  {"add_generation_prompt", Value::Of(prompt.add_generation_prompt)},
+                  {"tools", std::move(tools)},
                   {"documents", Value::MakeNone()}},
       .now_unix_seconds = options_.now_unix_seconds,
       .limits = options_.limits};
@@ -62,6 +101,7 @@ absl::StatusOr<std::vector<Segment>> ChatTemplate::Render(const ChatTemplateInpu
   };
   define("bos_token", options_.bos_token);
   define("eos_token", options_.eos_token);
+  RETURN_IF_ERROR(AddArguments(prompt.arguments_json, environment.globals));
   ASSIGN_OR_RETURN(const jinja::Text text, jinja::Render(body_, environment));
   return ToSegments(text);
 }

@@ -23,11 +23,6 @@ struct Segment {
   friend bool operator==(const Segment&, const Segment&) = default;
 };
 
-struct ChatTemplateInput {
-  std::span<const ChatMessage> messages;
-  bool add_generation_prompt = false;
-};
-
 // What stays the same from request to request.
 struct ChatTemplateOptions {
   std::optional<std::string> bos_token, eos_token;  // undefined in the template if absent
@@ -36,7 +31,7 @@ struct ChatTemplateOptions {
 };
 
 // Immutable, Thread-safe. Behaves as transformers' apply_chat_template: trim_blocks, lstrip_blocks,
-// loop controls, tojson without HTML escapes; `tools` and `documents` are None.
+// loop controls, tojson without HTML escapes; `tools` is None without tools, `documents` always.
 class ChatTemplate {
  public:
   // kInvalidArgument: no template, kUnimplemented: outside our subset of Jinja; both with the line.
@@ -44,7 +39,7 @@ class ChatTemplate {
 
   // Adjacent segments have different origins. kInvalidArgument: the template refuses the messages
   // (the message is its raise_exception() text) or fails on them; kResourceExhausted: over a limit.
-  absl::StatusOr<std::vector<Segment>> Render(const ChatTemplateInput& input) const;
+  absl::StatusOr<std::vector<Segment>> Render(const ChatPrompt& prompt) const;
 
  private:
   ChatTemplate(jinja::Body body, ChatTemplateOptions options);

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "engine/base/printable.h"
 #include "engine/base/status_macros.h"
 #include "engine/text/unicode_classes.h"
 #include "engine/text/utf8.h"
@@ -74,6 +75,13 @@ void SplitGpt2(std::string_view text, std::vector<std::string_view>& words) {
   }
 }
 
+class Gpt2PreTokenizer : public PreTokenizer {
+ public:
+  void Split(std::string_view text, std::vector<std::string_view>& words) const override {
+    SplitGpt2(text, words);
+  }
+};
+
 // Sequence[Digits(individual_digits=true), ByteLevel(add_prefix_space=false, use_regex=true)]: each
 // digit alone, GPT-2's pattern on what lies between, as if nothing else existed.
 class SmolLmPreTokenizer : public PreTokenizer {
@@ -93,13 +101,95 @@ class SmolLmPreTokenizer : public PreTokenizer {
   }
 };
 
+// Length of (?i:'s|'t|'re|'ve|'m|'ll|'d) at `pos`, or 0. U+017F folds to "s".
+size_t FoldedContractionLength(std::string_view text, size_t pos) {
+  if (text[pos] != '\'') return 0;
+  const std::string_view rest = text.substr(pos + 1);
+  if (rest.starts_with("\u017f")) return 3;
+  std::string folded(rest.substr(0, 2));
+  for (char& c : folded) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+  if (folded == "re" || folded == "ve" || folded == "ll") return 3;
+  return !folded.empty() && std::string_view("stmd").find(folded[0]) != std::string_view::npos ? 2
+                                                                                               : 0;
+}
+
+bool IsLineBreak(std::string_view text, size_t pos) {
+  return pos < text.size() && (text[pos] == '\r' || text[pos] == '\n');
+}
+
+// End of \s*[\r\n]+ in the white space at `pos`: behind its last line break; `pos` if it has none.
+size_t LineBreaksEnd(std::string_view text, size_t pos) {
+  size_t end = pos;
+  while (pos < text.size()) {
+    const Utf8Char c = DecodeUtf8(text, pos);
+    if (ClassOf(c.code_point) != CharClass::kSpace) break;
+    pos += c.length;
+    if (IsLineBreak(text, pos - c.length)) end = pos;
+  }
+  return end;
+}
+
+// The pattern of Llama-3 and, with one digit a word, of Qwen2:
+//   (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*
+//   |\s*[\r\n]+|\s+(?!\S)|\s+
+class Llama3PreTokenizer : public PreTokenizer {
+ public:
+  explicit Llama3PreTokenizer(int max_digits) : max_digits_(max_digits) {}
+
+  void Split(std::string_view text, std::vector<std::string_view>& words) const override {
+    for (size_t pos = 0; pos < text.size();) {
+      const size_t end = WordEnd(text, pos);
+      words.push_back(text.substr(pos, end - pos));
+      pos = end;
+    }
+  }
+
+ private:
+  size_t WordEnd(std::string_view text, size_t pos) const {
+    if (const size_t n = FoldedContractionLength(text, pos); n > 0) return pos + n;
+    const CharClass first = ClassAt(text, pos);
+    if (first == CharClass::kLetter) return RunEnd(text, pos, CharClass::kLetter);
+    if (first == CharClass::kNumber) return NumberEnd(text, pos);
+    const size_t next = pos + DecodeUtf8(text, pos).length;
+    const bool has_next = next < text.size();
+    if (has_next && !IsLineBreak(text, pos) && ClassAt(text, next) == CharClass::kLetter) {
+      return RunEnd(text, next, CharClass::kLetter);
+    }
+    const bool space_symbol =
+        text[pos] == ' ' && has_next && ClassAt(text, next) == CharClass::kSymbol;
+    if (first == CharClass::kSymbol || space_symbol) {
+      size_t end = RunEnd(text, space_symbol ? next : pos, CharClass::kSymbol);
+      while (IsLineBreak(text, end)) ++end;
+      return end;
+    }
+    const size_t end = LineBreaksEnd(text, pos);
+    return end > pos ? end : SpacesEnd(text, pos);
+  }
+
+  size_t NumberEnd(std::string_view text, size_t pos) const {
+    for (int i = 0; i < max_digits_ && pos < text.size(); ++i) {
+      const Utf8Char c = DecodeUtf8(text, pos);
+      if (ClassOf(c.code_point) != CharClass::kNumber) break;
+      pos += c.length;
+    }
+    return pos;
+  }
+
+  const int max_digits_;
+};
+
 }  // namespace
 
 absl::StatusOr<const PreTokenizer*> FindPreTokenizer(std::string_view name) {
+  static const Gpt2PreTokenizer gpt2;
   static const SmolLmPreTokenizer smollm;
+  static const Llama3PreTokenizer llama3(3), qwen2(1);
+  if (name == "gpt-2") return &gpt2;
   if (name == "smollm") return &smollm;
-  return Unimplemented("tokenizer.ggml.pre \"" + std::string(name) +
-                       "\": only \"smollm\" is built in");
+  if (name == "llama-bpe" || name == "llama3" || name == "llama-v3") return &llama3;
+  if (name == "qwen2") return &qwen2;
+  return Unimplemented("tokenizer.ggml.pre \"" + Printable(name) +
+                       "\": built in are \"gpt-2\", \"llama-bpe\", \"qwen2\" and \"smollm\"");
 }
 
 }  // namespace intactkv

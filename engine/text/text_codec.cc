@@ -31,20 +31,23 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kUserText
 }};
 
 std::vector<TokenId> EndIds(const TokenizerData& data, const SpecialTokens& specials) {
+  std::vector<bool> listed(data.tokens.size());
+  for (const int32_t id : data.end_ids) listed[static_cast<size_t>(id)] = true;
   std::vector<TokenId> ids;
   if (data.eos_id >= 0) ids.push_back(TokenId(data.eos_id));
   for (size_t i = 0; i < data.tokens.size(); ++i) {
     const TokenId id(static_cast<int32_t>(i));
     const bool ends = std::find(std::begin(kEndNames), std::end(kEndNames), data.tokens[i]) !=
                       std::end(kEndNames);
-    if (ends && specials.IsControl(id) && id.value != data.eos_id) ids.push_back(id);
+    if (((ends && specials.IsControl(id)) || listed[i]) && id.value != data.eos_id)
+      ids.push_back(id);
   }
   return ids;
 }
 
 absl::Status CheckSize(size_t bytes) {
   if (bytes <= BpeTokenizer::kMaxTextBytes) return absl::OkStatus();
-  return InvalidArgument("text of more than 1 GiB");
+  return InvalidArgument("text of more than 512 MiB");
 }
 
 class BpeTextCodec final : public TextCodec {
@@ -53,7 +56,7 @@ class BpeTextCodec final : public TextCodec {
     BpeTokenizer tokenizer;
     SpecialTokens specials;
     std::optional<ChatTemplate> chat_template;
-    std::optional<TokenId> leading;  // what Encode puts in front
+    std::optional<TokenId> leading, trailing;  // what Encode puts around a text
     std::vector<TokenId> end_ids;
   };
 
@@ -63,17 +66,18 @@ class BpeTextCodec final : public TextCodec {
     RETURN_IF_ERROR(CheckSize(text.size()));
     std::vector<TokenId> ids;
     if (parts_.leading.has_value()) ids.push_back(*parts_.leading);
-    parts_.tokenizer.Encode(text, ids);
+    MarkedText marked;
+    marked.Append(text, /*is_from_template=*/false);
+    EncodeMarked(marked, ids);
+    if (parts_.trailing.has_value()) ids.push_back(*parts_.trailing);
     return ids;
   }
 
-  absl::StatusOr<std::vector<TokenId>> EncodeChat(std::span<const ChatMessage> messages,
-                                                  bool add_generation_prompt) const override {
+  absl::StatusOr<std::vector<TokenId>> EncodeChatPrompt(const ChatPrompt& prompt) const override {
     if (!parts_.chat_template.has_value()) {
       return FailedPrecondition("the model has no chat template (tokenizer.chat_template)");
     }
-    absl::StatusOr<std::vector<Segment>> segments = parts_.chat_template->Render(
-        {.messages = messages, .add_generation_prompt = add_generation_prompt});
+    absl::StatusOr<std::vector<Segment>> segments = parts_.chat_template->Render(prompt);
     if (!segments.ok()) {
       // The budget is spent by this request's messages: asking again later changes nothing.
       return InvalidArgument(ToStd(segments.status().message()));
@@ -90,8 +94,13 @@ class BpeTextCodec final : public TextCodec {
       }
     }
     std::string text;
+    bool at_start = parts_.tokenizer.DecodeStripsSpace();
     for (const TokenId token : tokens) {
-      if (keep_special || !IsSpecial(token)) text += parts_.tokenizer.TokenBytes(token);
+      if (!keep_special && IsSpecial(token)) continue;
+      std::string_view bytes = parts_.tokenizer.TokenBytes(token);
+      if (at_start && bytes.starts_with(' ')) bytes.remove_prefix(1);
+      at_start = false;
+      text += bytes;
     }
     return text;
   }
@@ -143,24 +152,37 @@ class BpeTextCodec final : public TextCodec {
   // Special names count in the template's own text only. Between them the text of both origins is
   // one, so that words merge across the seam as they do in a plain tokenizer.
   absl::StatusOr<std::vector<TokenId>> EncodeSegments(const std::vector<Segment>& segments) const {
+    MarkedText text;
+    for (const Segment& segment : segments) text.Append(segment.text, segment.from_template);
+    RETURN_IF_ERROR(CheckSize(text.bytes.size()));
     std::vector<TokenId> ids;
-    std::string plain;
-    for (const Segment& segment : segments) {
-      size_t pos = 0;
-      while (segment.from_template) {
-        const auto match = parts_.specials.Find(segment.text, pos);
-        if (!match.has_value()) break;
-        plain.append(segment.text, pos, match->begin - pos);
-        parts_.tokenizer.Encode(plain, ids);
-        plain.clear();
-        ids.push_back(match->token);
-        pos = match->begin + match->length;
-      }
-      plain.append(segment.text, pos);
-      RETURN_IF_ERROR(CheckSize(plain.size()));
-    }
-    parts_.tokenizer.Encode(plain, ids);
+    EncodeMarked(text, ids);
     return ids;
+  }
+
+  void EncodeMarked(const MarkedText& text, std::vector<TokenId>& ids) const {
+    const std::string_view bytes = text.bytes;
+    size_t begin = 0;
+    while (const auto match = parts_.specials.Find(text, begin)) {
+      EncodePiece(bytes.substr(begin, match->begin - begin), begin == 0, ids);
+      ids.push_back(match->token);
+      begin = match->begin + match->length;
+    }
+    EncodePiece(bytes.substr(begin), begin == 0, ids);
+  }
+
+  // What lies between added tokens.
+  void EncodePiece(std::string_view piece, bool at_start, std::vector<TokenId>& ids) const {
+    const std::string normalized = parts_.tokenizer.Normalize(piece);
+    const std::string_view text = normalized;
+    size_t begin = 0;
+    while (const auto match = parts_.specials.FindNormalized(text, begin)) {
+      parts_.tokenizer.EncodeNormalized(text.substr(begin, match->begin - begin),
+                                        at_start && begin == 0, ids);
+      ids.push_back(match->token);
+      begin = match->begin + match->length;
+    }
+    parts_.tokenizer.EncodeNormalized(text.substr(begin), at_start && begin == 0, ids);
   }
 
   const Parts parts_;
@@ -168,9 +190,10 @@ class BpeTextCodec final : public TextCodec {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TextCodec>> MakeTextCodec(TokenizerData data,
+absl::StatusOr<std::unique_ptr<TextCodec>> MakeTextCodec(TokenizerData given,
                                                          TextCodecOptions options) {
-  ASSIGN_OR_RETURN(BpeTokenizer tokenizer, BpeTokenizer::Make(data));
+  ASSIGN_OR_RETURN(BpeTokenizer tokenizer, BpeTokenizer::Make(given));
+  const TokenizerData data = ResolveDefaults(std::move(given));
   const auto name_of = [&](int id) {
     return id < 0 ? std::nullopt : std::optional(data.tokens[static_cast<size_t>(id)]);
   };
@@ -187,14 +210,18 @@ absl::StatusOr<std::unique_ptr<TextCodec>> MakeTextCodec(TokenizerData data,
     }
     chat_template = *std::move(compiled);
   }
-  SpecialTokens specials(data);
+  SpecialTokens specials(data, [&](std::string_view name) { return tokenizer.Normalize(name); });
   std::vector<TokenId> end_ids = EndIds(data, specials);
-  return std::make_unique<BpeTextCodec>(BpeTextCodec::Parts{
-      .tokenizer = std::move(tokenizer),
-      .specials = std::move(specials),
-      .chat_template = std::move(chat_template),
-      .leading = data.add_bos ? std::optional(TokenId(data.bos_id)) : std::nullopt,
-      .end_ids = std::move(end_ids)});
+  const auto when = [](bool wanted, int id) {
+    return wanted ? std::optional(TokenId(id)) : std::nullopt;
+  };
+  return std::make_unique<BpeTextCodec>(
+      BpeTextCodec::Parts{.tokenizer = std::move(tokenizer),
+                          .specials = std::move(specials),
+                          .chat_template = std::move(chat_template),
+                          .leading = when(*data.add_bos, data.bos_id),
+                          .trailing = when(*data.add_eos, data.eos_id),
+                          .end_ids = std::move(end_ids)});
 }
 
 }  // namespace intactkv

@@ -1,6 +1,7 @@
 #include "server/main/gguf_text.h"
 
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "engine/base/status_macros.h"
@@ -16,6 +17,12 @@ absl::StatusOr<int> OptionalId(const GgufFile& file, const std::string& key) {
     return InvalidArgument(key + ": " + std::to_string(id) + " is no token id");
   }
   return static_cast<int>(id);
+}
+
+absl::StatusOr<std::optional<bool>> OptionalBool(const GgufFile& file, const std::string& key) {
+  if (!file.Has(key)) return std::nullopt;
+  ASSIGN_OR_RETURN(const bool value, file.GetBool(key));
+  return value;
 }
 
 }  // namespace
@@ -38,10 +45,18 @@ absl::StatusOr<TokenizerData> ReadTokenizerData(const GgufFile& file) {
   if (file.Has("tokenizer.ggml.merges")) {
     ASSIGN_OR_RETURN(out.merges, file.GetStringArray("tokenizer.ggml.merges"));
   }
+  if (file.Has("tokenizer.ggml.scores")) {
+    ASSIGN_OR_RETURN(out.scores, file.GetFloatArray("tokenizer.ggml.scores"));
+  }
   ASSIGN_OR_RETURN(out.bos_id, OptionalId(file, "tokenizer.ggml.bos_token_id"));
   ASSIGN_OR_RETURN(out.eos_id, OptionalId(file, "tokenizer.ggml.eos_token_id"));
-  if (file.Has("tokenizer.ggml.add_bos_token")) {
-    ASSIGN_OR_RETURN(out.add_bos, file.GetBool("tokenizer.ggml.add_bos_token"));
+  ASSIGN_OR_RETURN(out.unk_id, OptionalId(file, "tokenizer.ggml.unknown_token_id"));
+  ASSIGN_OR_RETURN(out.add_bos, OptionalBool(file, "tokenizer.ggml.add_bos_token"));
+  ASSIGN_OR_RETURN(out.add_eos, OptionalBool(file, "tokenizer.ggml.add_eos_token"));
+  ASSIGN_OR_RETURN(const std::optional<bool> space,
+                   OptionalBool(file, "tokenizer.ggml.add_space_prefix"));
+  if (!space.value_or(true)) {
+    out.space = SpaceRule{.prefix = SpacePrefix::kNever, .decode_strips = false};
   }
   if (file.Has("tokenizer.chat_template")) {
     ASSIGN_OR_RETURN(out.chat_template, file.GetString("tokenizer.chat_template"));

@@ -51,17 +51,17 @@ absl::StatusOr<std::vector<TokenId>> FakeTextCodec::Encode(std::string_view text
   return ByteTokens(text);
 }
 
-absl::StatusOr<std::vector<TokenId>> FakeTextCodec::EncodeChat(
-    std::span<const ChatMessage> messages, bool add_generation_prompt) const {
+absl::StatusOr<std::vector<TokenId>> FakeTextCodec::EncodeChatPrompt(
+    const ChatPrompt& prompt) const {
   std::vector<TokenId> ids;
-  for (const ChatMessage& message : messages) {
+  for (const ChatMessage& message : prompt.messages) {
     if (message.content == kFakeRefusedContent) return InvalidArgument("the template refuses");
     ids.push_back(RoleToken(message.role));
     const std::vector<TokenId> bytes = ByteTokens(message.content);
     ids.insert(ids.end(), bytes.begin(), bytes.end());
     ids.push_back(kFakeEnd);
   }
-  if (add_generation_prompt) ids.push_back(kFakeAssistant);
+  if (prompt.add_generation_prompt) ids.push_back(kFakeAssistant);
   return ids;
 }
 

@@ -22,8 +22,7 @@ inline constexpr char kFakeRefusedContent[] = "refuse me";
 class FakeTextCodec : public TextCodec {
  public:
   absl::StatusOr<std::vector<TokenId>> Encode(std::string_view text) const override;
-  absl::StatusOr<std::vector<TokenId>> EncodeChat(std::span<const ChatMessage> messages,
-                                                  bool add_generation_prompt) const override;
+  absl::StatusOr<std::vector<TokenId>> EncodeChatPrompt(const ChatPrompt& prompt) const override;
   absl::StatusOr<std::string> Decode(std::span<const TokenId> tokens,
                                      bool keep_special) const override;
   std::string TokenBytes(TokenId token) const override;

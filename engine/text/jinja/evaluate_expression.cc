@@ -36,7 +36,9 @@ absl::StatusOr<Value> Evaluator::Eval(const Expr& expr) {
     case ExprKind::kName: {
       RETURN_IF_ERROR(budget_.SpendScan(NumVisible()));
       const Value* value = Lookup(expr.name);
-      return value != nullptr ? *value : Value::MakeUndefined("'" + expr.name + "' is undefined");
+      if (value != nullptr) return *value;
+      if (const Function* function = FindFunction(expr.name)) return Value::Of(function);
+      return Value::MakeUndefined("'" + expr.name + "' is undefined");
     }
     case ExprKind::kList:
     case ExprKind::kTuple: {
@@ -161,18 +163,20 @@ absl::StatusOr<Value> Evaluator::EvalCall(const Expr& expr) {
   const Expr& callee = *expr.children[0];
   ASSIGN_OR_RETURN(const Arguments arguments, EvalArguments(expr));
   if (callee.kind == ExprKind::kAttribute) return CallAttribute(callee, arguments);
-  if (callee.kind == ExprKind::kName) RETURN_IF_ERROR(budget_.SpendScan(NumVisible()));
-  if (callee.kind == ExprKind::kName && Lookup(callee.name) == nullptr) {
-    if (callee.name == "namespace") {
-      ASSIGN_OR_RETURN(std::shared_ptr<NamespaceData> data, MakeNamespace(arguments));
-      namespaces_.push_back(data);
-      return Value::Of(std::move(data));
-    }
-    return CallFunction(callee.name, arguments, environment_.now_unix_seconds, budget_);
-  }
   ASSIGN_OR_RETURN(const Value value, Eval(callee));
+  if (value.is_undefined()) return UndefinedError(value);
   if (value.as_macro() != nullptr) return CallMacro(*value.as_macro(), arguments);
-  return InvalidArgument("chat template: " + std::string(value.type_name()) + " cannot be called");
+  const Function* function = value.as_function();
+  if (function == nullptr) {
+    return InvalidArgument("chat template: " + std::string(value.type_name()) +
+                           " cannot be called");
+  }
+  if (function->name == "namespace") {
+    ASSIGN_OR_RETURN(std::shared_ptr<NamespaceData> data, MakeNamespace(arguments));
+    namespaces_.push_back(data);
+    return Value::Of(std::move(data));
+  }
+  return CallFunction(*function, arguments, environment_.now_unix_seconds, budget_);
 }
 
 absl::StatusOr<Value> Evaluator::CallAttribute(const Expr& callee, const Arguments& arguments) {

@@ -1,5 +1,6 @@
 #include "engine/text/jinja/functions.h"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -77,13 +78,20 @@ absl::StatusOr<std::shared_ptr<NamespaceData>> MakeNamespace(const Arguments& ar
   return data;
 }
 
-Result CallFunction(std::string_view name, const Arguments& arguments, int64_t now_unix_seconds,
+const Function* FindFunction(std::string_view name) {
+  static constexpr Function kFunctions[] = {
+      {"range"}, {"dict"}, {"raise_exception"}, {"strftime_now"}, {"namespace"}};
+  const auto* it = std::find_if(std::begin(kFunctions), std::end(kFunctions),
+                                [&](const Function& f) { return f.name == name; });
+  return it == std::end(kFunctions) ? nullptr : it;
+}
+
+Result CallFunction(const Function& function, const Arguments& arguments, int64_t now_unix_seconds,
                     Budget& budget) {
-  if (name == "range") return Range(arguments, budget);
-  if (name == "dict") return Dict(arguments);
-  if (name == "raise_exception") return RaiseException(arguments, budget);
-  if (name == "strftime_now") return StrftimeNow(arguments, now_unix_seconds, budget);
-  return InvalidArgument("chat template: '" + std::string(name) + "' is undefined");
+  if (function.name == "range") return Range(arguments, budget);
+  if (function.name == "dict") return Dict(arguments);
+  if (function.name == "raise_exception") return RaiseException(arguments, budget);
+  return StrftimeNow(arguments, now_unix_seconds, budget);
 }
 
 }  // namespace intactkv::jinja

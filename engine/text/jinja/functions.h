@@ -12,9 +12,12 @@
 
 namespace intactkv::jinja {
 
-// kInvalidArgument: no such function, wrong arguments, or raise_exception() itself, whose text is
-// the status's message.
-absl::StatusOr<Value> CallFunction(std::string_view name, const Arguments& arguments,
+// nullptr: no such function. Lives forever.
+const Function* FindFunction(std::string_view name);
+
+// Any but namespace, which MakeNamespace makes. kInvalidArgument: wrong arguments, or
+// raise_exception() itself, whose text is the status's message.
+absl::StatusOr<Value> CallFunction(const Function& function, const Arguments& arguments,
                                    int64_t now_unix_seconds, Budget& budget);
 
 // namespace(dict, key=value, ...). The caller owns it: see NamespaceData.

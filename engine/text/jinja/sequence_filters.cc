@@ -227,6 +227,8 @@ bool IsMappingFilter(std::string_view name) {
 
 Result ApplyMappingFilter(std::string_view name, const Value& input, const Arguments& arguments,
                           Budget& budget) {
+  // Jinja's generators look at nothing, not even at their arguments, if the input is falsy.
+  if (!Truthy(input)) return Value::List({});
   ASSIGN_OR_RETURN(const Values items, Iterate(input, budget));
   if (name == "map") return Map(items, arguments, budget);
   if (!arguments.named.empty()) {

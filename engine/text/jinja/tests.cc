@@ -33,7 +33,7 @@ constexpr UnaryTest kUnary[] = {
     {"boolean", [](const Value& v) { return v.as_bool() != nullptr; }},
     {"true", [](const Value& v) { return v.as_bool() && *v.as_bool(); }},
     {"false", [](const Value& v) { return v.as_bool() && !*v.as_bool(); }},
-    {"callable", [](const Value& v) { return v.as_macro() != nullptr; }},
+    {"callable", [](const Value& v) { return v.as_macro() || v.as_function(); }},
 };
 
 struct CompareTest {

@@ -68,6 +68,11 @@ const Stmt* Value::as_macro() const {
   return macro == nullptr ? nullptr : *macro;
 }
 
+const Function* Value::as_function() const {
+  const auto* function = std::get_if<const Function*>(&data_);
+  return function == nullptr ? nullptr : *function;
+}
+
 bool Value::is_tuple() const {
   const auto* data = Pointee<const ListData>();
   return data != nullptr && data->tuple;
@@ -81,9 +86,9 @@ int Value::depth() const {
 }
 
 std::string_view Value::type_name() const {
-  static constexpr std::string_view kNames[] = {"Undefined", "None", "bool", "int",
-                                                "float",     "str",  "list", "dict",
-                                                "namespace", "loop", "macro"};
+  static constexpr std::string_view kNames[] = {"Undefined", "None", "bool",  "int",
+                                                "float",     "str",  "list",  "dict",
+                                                "namespace", "loop", "macro", "function"};
   static_assert(std::size(kNames) == std::variant_size_v<Data>);
   return is_tuple() ? "tuple" : kNames[data_.index()];
 }
@@ -114,9 +119,9 @@ bool Equal(const Value& a, const Value& b) {
                       b.as_list()->end(), Equal);
   }
   if (a.as_dict() && b.as_dict()) return EqualEntries(*a.as_dict(), *b.as_dict());
-  if (a.as_namespace() || a.as_loop() || a.as_macro()) {
+  if (a.as_namespace() || a.as_loop() || a.as_macro() || a.as_function()) {
     return a.as_namespace() == b.as_namespace() && a.as_loop() == b.as_loop() &&
-           a.as_macro() == b.as_macro();
+           a.as_macro() == b.as_macro() && a.as_function() == b.as_function();
   }
   return (a.is_none() && b.is_none()) || (a.is_undefined() && b.is_undefined());
 }

@@ -31,6 +31,11 @@ struct DictData;
 struct NamespaceData;
 struct LoopData;
 
+// A global function (functions.h); a template may ask whether it is there.
+struct Function {
+  std::string_view name;
+};
+
 // Cheap to copy. Thread-compatible.
 class Value {
  public:
@@ -47,6 +52,7 @@ class Value {
   static Value Of(std::shared_ptr<NamespaceData> data) { return Value(Data(std::move(data))); }
   static Value Of(std::shared_ptr<const LoopData> data) { return Value(Data(std::move(data))); }
   static Value Of(const Stmt* macro) { return Value(Data(macro)); }
+  static Value Of(const Function* function) { return Value(Data(function)); }
   // kInvalidArgument: lists and dicts nested more than kMaxDepth deep.
   static absl::StatusOr<Value> List(Values items, bool tuple = false);
   static absl::StatusOr<Value> Dict(Entries entries);
@@ -62,6 +68,7 @@ class Value {
   NamespaceData* as_namespace() const { return Pointee<NamespaceData>(); }
   const LoopData* as_loop() const { return Pointee<const LoopData>(); }
   const Stmt* as_macro() const;
+  const Function* as_function() const;
   bool is_tuple() const;
   const std::string& undefined_message() const { return std::get<Undefined>(data_).message; }
   bool is_number() const { return as_bool() || as_int() || as_float(); }
@@ -74,10 +81,10 @@ class Value {
   static constexpr int kMaxDepth = 32;
 
  private:
-  using Data =
-      std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const Text>,
-                   std::shared_ptr<const ListData>, std::shared_ptr<const DictData>,
-                   std::shared_ptr<NamespaceData>, std::shared_ptr<const LoopData>, const Stmt*>;
+  using Data = std::variant<Undefined, None, bool, int64_t, double, std::shared_ptr<const Text>,
+                            std::shared_ptr<const ListData>, std::shared_ptr<const DictData>,
+                            std::shared_ptr<NamespaceData>, std::shared_ptr<const LoopData>,
+                            const Stmt*, const Function*>;
   explicit Value(Data data) : data_(std::move(data)) {}
   template <typename T>
   T* Pointee() const {
@@ -118,7 +125,7 @@ const Value* Find(const Entries& entries, std::string_view key);
 // Pays for Find() of `key` among `entries` entries, each of which may be as long as the key.
 absl::Status SpendFind(size_t entries, const Value& key, Budget& budget);
 
-// Python's ==; identity for namespaces, loops and macros.
+// Python's ==; identity for namespaces, loops, macros and functions.
 // The caller pays (SpendWalk of both).
 bool Equal(const Value& a, const Value& b);
 bool Truthy(const Value& value);

@@ -137,6 +137,44 @@ std::string Piece(const BpeTokenizer& tokenizer, Rng& rng) {
   }
 }
 
+// Letters under marks in any order: what composition sorts and joins.
+std::string CombiningMarks(Rng& rng) {
+  static constexpr std::array<std::string_view, 10> kBases = {
+      "a", "E", "o", "q", "\u00e2", "\u0915", "\u09c7", "\u1112", "\u1161", "\uac00"};
+  static constexpr std::array<uint32_t, 6> kBlocks = {0x300, 0x320, 0x591, 0x64B, 0x1161, 0x11A8};
+  std::string out;
+  for (size_t n = 1 + rng.Below(8); n > 0; --n) {
+    out += kBases[rng.Below(kBases.size())];
+    for (size_t marks = rng.Below(5); marks > 0; --marks) {
+      const uint32_t block = kBlocks[rng.Below(kBlocks.size())];
+      AppendUtf8(out, block + static_cast<uint32_t>(rng.Below(0x18)));
+    }
+  }
+  return out;
+}
+
+std::string AddedName(const TokenizerData& data, Rng& rng) {
+  std::vector<std::string_view> names;
+  for (size_t i = 0; i < data.tokens.size() && names.size() < 64; ++i) {
+    if (data.token_types[i] == 3 || data.token_types[i] == 4) names.push_back(data.tokens[i]);
+  }
+  if (names.empty()) return "<none>";
+  const size_t before = rng.Below(3), name = rng.Below(names.size()), after = rng.Below(3);
+  return std::string(before, ' ') + std::string(names[name]) + std::string(after, ' ');
+}
+
+// Each code point of the planes 0 and 1 between two letters and behind a space.
+void AppendEveryCodePoint(std::vector<std::string>& chunks) {
+  for (uint32_t c = 0; c < 0x20000; ++c) {
+    if (c % 1024 == 0) chunks.emplace_back();
+    if (c >= 0xD800 && c < 0xE000) continue;
+    chunks.back() += "x";
+    AppendUtf8(chunks.back(), c);
+    chunks.back() += "y ";
+    AppendUtf8(chunks.back(), c);
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> MakeCorpus(const TokenizerData& data) {
@@ -148,14 +186,31 @@ std::vector<std::string> MakeCorpus(const TokenizerData& data) {
     std::string& chunk = chunks.emplace_back();
     while (chunk.size() < kChunkBytes) chunk += Piece(*tokenizer, rng);
   }
-  for (uint32_t c = 0; c < 0x20000; ++c) {
-    if (c % 1024 == 0) chunks.emplace_back();
-    if (c >= 0xD800 && c < 0xE000) continue;
-    chunks.back() += "x";
-    AppendUtf8(chunks.back(), c);
-    chunks.back() += "y ";
-    AppendUtf8(chunks.back(), c);
+  AppendEveryCodePoint(chunks);
+  return chunks;
+}
+
+std::vector<std::string> MakeFamilyCorpus(const TokenizerData& data) {
+  const auto tokenizer = BpeTokenizer::Make(data);
+  if (!tokenizer.ok()) return {};
+  std::vector<std::string> chunks;
+  for (uint64_t seed = 1000; seed < 1032; ++seed) {
+    Rng rng(seed);
+    std::string& chunk = chunks.emplace_back();
+    while (chunk.size() < kChunkBytes) {
+      switch (rng.Below(8)) {
+        case 0:
+          chunk += CombiningMarks(rng);
+          break;
+        case 1:
+          chunk += AddedName(data, rng);
+          break;
+        default:
+          chunk += Piece(*tokenizer, rng);
+      }
+    }
   }
+  AppendEveryCodePoint(chunks);
   return chunks;
 }
 

@@ -13,4 +13,8 @@ namespace intactkv::testing {
 // each code point of the planes 0 and 1 between two letters.
 std::vector<std::string> MakeCorpus(const TokenizerData& data);
 
+// At least 128 kB of the same with combining marks, Hangul letters and names of added tokens among
+// it, and then each code point of the planes 0 and 1 between two letters.
+std::vector<std::string> MakeFamilyCorpus(const TokenizerData& data);
+
 }  // namespace intactkv::testing

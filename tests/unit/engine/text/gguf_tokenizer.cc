@@ -68,6 +68,10 @@ void ReadField(Reader& in, TokenizerData& data) {
   if (key == "tokenizer.ggml.token_type") {
     return in.ReadArray(data.token_types, [&] { return in.Read<int32_t>(); });
   }
+  if (key == "tokenizer.ggml.scores") {
+    return in.ReadArray(data.scores, [&] { return in.Read<float>(); });
+  }
+  if (key == "tokenizer.ggml.unknown_token_id") return void(data.unk_id = in.Read<int32_t>());
   if (key == "tokenizer.ggml.pre") return void(data.pre = text());
   if (key == "tokenizer.ggml.model") return void(data.model = text());
   if (key == "tokenizer.chat_template") return void(data.chat_template = text());

@@ -200,6 +200,11 @@ undefined_thing|
 undefined_thing.attribute|
 undefined_thing + 'x'|
 undefined_thing is defined|
+strftime_now is defined and namespace is defined and range is defined|
+raise_exception is callable|
+range == range and range != dict|
+(range if n else dict)(3)|list|
+undefined_thing(3)|
 undefined_thing is undefined and nothing is not defined|
 messages[9]|
 messages[9].role|
@@ -245,6 +250,10 @@ words|map('upper')|list|
 messages|selectattr('role', 'equalto', 'user')|list|length|
 messages|rejectattr('role', '==', 'user')|map(attribute='role')|list|
 messages|selectattr('content')|list|length|
+nothing|selectattr('type', 'equalto', 'x')|list|length|
+nothing|reject|list|
+0|map('upper')|list|
+n|map('upper')|list|
 numbers|select('odd')|list|
 numbers|reject('gt', 2)|list|
 numbers|first ~ numbers|last ~ 'abc'|first|
@@ -402,4 +411,5 @@ def main():
         out.write("\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

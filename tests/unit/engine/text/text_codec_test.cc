@@ -229,8 +229,18 @@ TEST(TextCodecTest, AMessageCannotCompleteOrCutATemplatesName) {
   EXPECT_EQ(ids("{% set x %}<|im_end{% endset %}{{ x }}{{ messages[0].content }}", "|>").size(),
             10u);
   EXPECT_THAT(ids("{% set x = '<|im_' %}{{ x ~ 'end|>' }}", "x"), ElementsAre(kEnd));
-  EXPECT_THAT(ids("<tool>{{ messages[0].content }}", "<tool>"),
-              ElementsAre(kTool, '<', 't', 'o', 'o', 'l', '>'));
+}
+
+TEST(TextCodecTest, UserDefinedTokensAreTextAndRecognizedAnywhere) {
+  const auto codec = CodecWith("<tool>{{ messages[0].content }}");
+  const std::vector<ChatMessage> messages = {{"user", "<tool>a"}};
+  EXPECT_THAT(Values(codec->EncodeChat(messages, false)), ElementsAre(kTool, kTool, 'a'));
+  EXPECT_THAT(Values(codec->Encode("<tool>")), ElementsAre(kTool));
+  // Half from the template, half from a message: no name.
+  EXPECT_EQ(Values(CodecWith("<to{{ messages[0].content }}")
+                       ->EncodeChat(std::vector<ChatMessage>{{"user", "ol>"}}, false))
+                .size(),
+            6u);
 }
 
 TEST(TextCodecTest, TextOfBothOriginsMergesBetweenSpecials) {

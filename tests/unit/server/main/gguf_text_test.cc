@@ -15,10 +15,12 @@ struct Key {
   bool required;
 };
 constexpr Key kKeys[] = {
-    {"tokenizer.ggml.model", true},         {"tokenizer.ggml.pre", false},
-    {"tokenizer.ggml.tokens", true},        {"tokenizer.ggml.token_type", true},
-    {"tokenizer.ggml.merges", false},       {"tokenizer.ggml.bos_token_id", false},
-    {"tokenizer.ggml.eos_token_id", false}, {"tokenizer.ggml.add_bos_token", false},
+    {"tokenizer.ggml.model", true},          {"tokenizer.ggml.pre", false},
+    {"tokenizer.ggml.tokens", true},         {"tokenizer.ggml.token_type", true},
+    {"tokenizer.ggml.merges", false},        {"tokenizer.ggml.bos_token_id", false},
+    {"tokenizer.ggml.eos_token_id", false},  {"tokenizer.ggml.add_bos_token", false},
+    {"tokenizer.ggml.add_eos_token", false}, {"tokenizer.ggml.unknown_token_id", false},
+    {"tokenizer.ggml.scores", false},        {"tokenizer.ggml.add_space_prefix", false},
     {"tokenizer.chat_template", false},
 };
 
@@ -32,6 +34,10 @@ GgufWriter Whole() {
   writer.AddUint32("tokenizer.ggml.bos_token_id", 1);
   writer.AddUint32("tokenizer.ggml.eos_token_id", 2);
   writer.AddBool("tokenizer.ggml.add_bos_token", true);
+  writer.AddBool("tokenizer.ggml.add_eos_token", false);
+  writer.AddUint32("tokenizer.ggml.unknown_token_id", 0);
+  writer.AddFloat32Array("tokenizer.ggml.scores", {0.0f, -1.0f, -2.5f});
+  writer.AddBool("tokenizer.ggml.add_space_prefix", false);
   writer.AddString("tokenizer.chat_template", "{{ messages }}");
   return writer;
 }
@@ -55,7 +61,13 @@ TEST(GgufTextTest, ReadsEveryKey) {
   EXPECT_EQ(data->merges, std::vector<std::string>{"a b"});
   EXPECT_EQ(data->bos_id, 1);
   EXPECT_EQ(data->eos_id, 2);
-  EXPECT_TRUE(data->add_bos);
+  EXPECT_EQ(data->add_bos, true);
+  EXPECT_EQ(data->add_eos, false);
+  EXPECT_EQ(data->unk_id, 0);
+  EXPECT_EQ(data->scores, (std::vector<float>{0.0f, -1.0f, -2.5f}));
+  ASSERT_TRUE(data->space.has_value());
+  EXPECT_EQ(data->space->prefix, SpacePrefix::kNever);
+  EXPECT_FALSE(data->space->decode_strips);
   EXPECT_EQ(data->chat_template, "{{ messages }}");
 }
 
@@ -80,7 +92,11 @@ TEST(GgufTextTest, WhatMayBeMissingHasADefaultAndTheRestIsNamed) {
   EXPECT_TRUE(data->merges.empty());
   EXPECT_EQ(data->bos_id, -1);
   EXPECT_EQ(data->eos_id, -1);
-  EXPECT_FALSE(data->add_bos);
+  EXPECT_FALSE(data->add_bos.has_value());
+  EXPECT_FALSE(data->add_eos.has_value());
+  EXPECT_FALSE(data->space.has_value());
+  EXPECT_TRUE(data->scores.empty());
+  EXPECT_EQ(data->unk_id, -1);
   EXPECT_EQ(data->chat_template, "");
 }
 

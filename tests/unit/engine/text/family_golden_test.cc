@@ -1,0 +1,229 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <openssl/sha.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "engine/base/rng.h"
+#include "engine/text/nfc.h"
+#include "engine/text/text_codec.h"
+#include "engine/text/utf8.h"
+#include "tests/unit/engine/text/corpus.h"
+#include "tests/unit/engine/text/family_vocabulary.h"
+
+namespace intactkv {
+namespace {
+
+using ::testing::ElementsAreArray;
+
+struct Sample {
+  std::string text;
+  std::vector<int32_t> ids;
+};
+
+struct Family {
+  const char* name;  // of the golden file
+  const char* file;  // vocabulary: in families/, or fetched if it is a GGUF file
+  bool fallback;     // by characters, not byte level
+  bool nfc;
+  std::vector<Sample> samples;
+};
+
+// GoogleTest would print the bytes of the struct.
+void PrintTo(const Family& family, std::ostream* out) { *out << family.name; }
+
+std::string HalfSha256(std::string_view bytes) {
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
+  std::string hex;
+  for (size_t i = 0; i < 8; ++i) {
+    hex += "0123456789abcdef"[digest[i] >> 4];
+    hex += "0123456789abcdef"[digest[i] & 15];
+  }
+  return hex;
+}
+
+std::vector<int32_t> Ids(const TextCodec& codec, std::string_view text) {
+  const absl::StatusOr<std::vector<TokenId>> tokens = codec.Encode(text);
+  std::vector<int32_t> ids;
+  for (const TokenId id : *tokens) ids.push_back(id.value);
+  return ids;
+}
+
+class FamilyTest : public ::testing::TestWithParam<Family> {
+ protected:
+  static std::string Folder() { return INTACTKV_SOURCE_DIR "/tests/unit/engine/text/families/"; }
+
+  void SetUp() override {
+    const std::string file = GetParam().file;
+    const bool fetched = !file.ends_with(".json");
+    const std::string path = fetched ? testing::FetchedVocabularyPath(file) : Folder() + file;
+    absl::StatusOr<TokenizerData> data = testing::ReadVocabulary(path);
+    if (fetched && !data.ok()) GTEST_SKIP() << data.status() << ": scripts/fetch-vocabularies.sh";
+    ASSERT_TRUE(data.ok()) << data.status();
+    data_ = *data;
+    absl::StatusOr<std::unique_ptr<TextCodec>> codec = MakeTextCodec(*std::move(data));
+    ASSERT_TRUE(codec.ok()) << codec.status();
+    codec_ = *std::move(codec);
+  }
+
+  TokenizerData data_;
+  std::unique_ptr<TextCodec> codec_;
+};
+
+TEST_P(FamilyTest, EqualsTheTokenizersPackageOnTheCorpus) {
+  std::ifstream golden(Folder() + GetParam().name + ".golden");
+  std::string line;
+  ASSERT_TRUE(std::getline(golden, line));
+  size_t total = 0;
+  const std::vector<std::string> chunks = testing::MakeFamilyCorpus(data_);
+  for (size_t i = 0; i < chunks.size(); ++i) {
+    ASSERT_TRUE(std::getline(golden, line)) << "chunk " << i;
+    std::istringstream fields(line);
+    std::string text_hash, ids_hash;
+    size_t count = 0;
+    fields >> text_hash >> count >> ids_hash;
+    ASSERT_EQ(HalfSha256(chunks[i]), text_hash) << "the corpus changed: run make_family_golden.py";
+    const std::vector<int32_t> ids = Ids(*codec_, chunks[i]);
+    EXPECT_EQ(ids.size(), count) << "chunk " << i;
+    EXPECT_EQ(HalfSha256({reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t)}),
+              ids_hash)
+        << "chunk " << i;
+    total += chunks[i].size();
+  }
+  EXPECT_FALSE(std::getline(golden, line));
+  EXPECT_GE(total, 1'000'000u);
+}
+
+class FetchedFamilyTest : public FamilyTest {};
+
+TEST_P(FetchedFamilyTest, SamplesSpelledOut) {
+  EXPECT_EQ(GetParam().samples.size(), 7u);
+  for (const Sample& sample : GetParam().samples) {
+    EXPECT_THAT(Ids(*codec_, sample.text), ElementsAreArray(sample.ids)) << sample.text;
+  }
+}
+
+// All vocabularies hold every byte. Metaspace puts no space in front of a space and the decoder
+// takes it away: the family itself loses one there.
+TEST_P(FamilyTest, ArbitraryBytesComeBack) {
+  Rng rng(21);
+  int changed = 0;
+  for (int round = 0; round < 300; ++round) {
+    std::string bytes;
+    for (size_t n = rng.Below(300); n > 0; --n) {
+      const auto b = static_cast<char>(rng.Below(256));
+      bytes.push_back(rng.Below(3) ? b
+                                   : "ab  \xCC\x81\xC3\xA9"
+                                     "e\n"[rng.Below(10)]);
+    }
+    std::string want = GetParam().nfc ? ToNfc(bytes) : bytes;
+    if (data_.space.has_value() && data_.space->metaspace && want.starts_with(' '))
+      want.erase(0, 1);
+    changed += GetParam().nfc && want != bytes;
+    ASSERT_EQ(codec_->Decode(codec_->Encode(bytes).value(), false).value(), want)
+        << "round " << round;
+  }
+  EXPECT_EQ(changed > 0, GetParam().nfc);
+}
+
+// The stream is a continuation of what stands in front: it keeps the space that a whole text drops.
+TEST_P(FamilyTest, StreamEqualsWholeDecode) {
+  Rng rng(23);
+  int dropped = 0;
+  for (int round = 0; round < 300; ++round) {
+    std::vector<TokenId> tokens;
+    for (size_t n = rng.Below(40); n > 0; --n) {
+      const uint64_t limit = rng.Below(2) ? 300 : static_cast<uint64_t>(codec_->vocab_size());
+      tokens.push_back(TokenId(static_cast<int32_t>(rng.Below(limit))));
+    }
+    const auto decoder = codec_->NewStreamDecoder();
+    std::string streamed;
+    for (const TokenId token : tokens) streamed += decoder->Feed(token);
+    streamed += decoder->Flush();
+    const std::string whole = ReplaceInvalidUtf8(codec_->Decode(tokens, false).value());
+    const bool drops = GetParam().fallback && streamed.starts_with(' ');
+    dropped += drops;
+    ASSERT_EQ(drops ? streamed.substr(1) : streamed, whole) << "round " << round;
+  }
+  EXPECT_EQ(dropped > 0, GetParam().fallback);
+}
+
+const Family kFamilies[] = {
+    {"gpt-2",
+     "ggml-vocab-gpt-2.gguf",
+     false,
+     false,
+     {{"Hello world", {15496, 995}},
+      {" Hello  world", {18435, 220, 995}},
+      {"I'LL go\r\n\n  in 2024!", {40, 6, 3069, 467, 201, 628, 220, 287, 48609, 0}},
+      {"今天 naïve 🦙", {20015, 232, 25465, 41492, 12520, 99, 247}},
+      {"a\u0301 e\u0301", {64, 136, 223, 304, 136, 223}},
+      {"<|im_start|><s>", {27, 91, 320, 62, 9688, 91, 6927, 82, 29}},
+      {"\t\x01"
+       "x",
+       {197, 189, 87}}}},
+    {"llama-bpe",
+     "ggml-vocab-llama-bpe.gguf",
+     false,
+     false,
+     {{"Hello world", {128000, 9906, 1917}},
+      {" Hello  world", {128000, 22691, 220, 1917}},
+      {"I'LL go\r\n\n  in 2024!", {128000, 40, 6, 4178, 733, 81923, 220, 304, 220, 2366, 19, 0}},
+      {"今天 naïve 🦙", {128000, 110916, 95980, 588, 11410, 99, 247}},
+      {"a\u0301 e\u0301", {128000, 64, 54939, 384, 54939}},
+      {"<|im_start|><s>", {128000, 27, 91, 318, 5011, 91, 1822, 82, 29}},
+      {"\t\x01"
+       "x",
+       {128000, 197, 189, 87}}}},
+    {"llama-spm",
+     "ggml-vocab-llama-spm.gguf",
+     true,
+     false,
+     {{"Hello world", {1, 15043, 3186}},
+      {" Hello  world", {1, 29871, 15043, 29871, 3186}},
+      {"I'LL go\r\n\n  in 2024!",
+       {1, 306, 29915, 2208, 748, 30004, 13, 13, 29871, 297, 29871, 29906, 29900, 29906, 29946,
+        29991}},
+      {"今天 naïve 🦙", {1, 29871, 31482, 30408, 1055, 30085, 345, 29871, 243, 162, 169, 156}},
+      {"a\u0301 e\u0301", {1, 263, 30103, 321, 30103}},
+      {"<|im_start|><s>", {1, 529, 29989, 326, 29918, 2962, 29989, 5299, 29879, 29958}},
+      {"\t\x01"
+       "x",
+       {1, 29871, 12, 4, 29916}}}},
+    {"qwen2-gguf",
+     "ggml-vocab-qwen2.gguf",
+     false,
+     true,
+     {{"Hello world", {9707, 1879}},
+      {" Hello  world", {21927, 220, 1879}},
+      {"I'LL go\r\n\n  in 2024!", {40, 6, 4086, 728, 80823, 220, 304, 220, 17, 15, 17, 19, 0}},
+      {"今天 naïve 🦙", {100644, 94880, 586, 11162, 99, 247}},
+      {"a\u0301 e\u0301", {1953, 3958}},
+      {"<|im_start|><s>", {27, 91, 318, 4906, 91, 1784, 82, 29}},
+      {"\t\x01"
+       "x",
+       {197, 189, 87}}}},
+    {"llama3", "llama3.tokenizer.json", false, false, {}},
+    {"qwen2", "qwen2.tokenizer.json", false, true, {}},
+    {"smollm", "smollm.tokenizer.json", false, false, {}},
+    {"gpt2-flags", "gpt2-flags.tokenizer.json", false, false, {}},
+    {"llama2", "llama2.tokenizer.json", true, false, {}},
+    {"llama2-flags", "llama2-flags.tokenizer.json", true, false, {}},
+    {"mistral", "mistral.tokenizer.json", true, false, {}},
+    {"metaspace-flags", "metaspace-flags.tokenizer.json", true, false, {}},
+};
+
+std::string NameOf(const ::testing::TestParamInfo<Family>& info) {
+  std::string name = info.param.name;
+  std::erase(name, '-');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, FamilyTest, ::testing::ValuesIn(kFamilies), NameOf);
+INSTANTIATE_TEST_SUITE_P(Families, FetchedFamilyTest, ::testing::ValuesIn(kFamilies, kFamilies + 4),
+                         NameOf);
+
+}  // namespace
+}  // namespace intactkv
