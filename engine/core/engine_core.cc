@@ -85,7 +85,7 @@ void EngineCore::Stop() {
 absl::Status EngineCore::Validate(const GenerationRequest& request) const {
   if (request.prompt.empty()) return InvalidArgument("the prompt is empty");
   RETURN_IF_ERROR(CheckTokens(request.prompt, vocab_size_));
-  RETURN_IF_ERROR(CheckSampling(request.sampling));
+  RETURN_IF_ERROR(CheckSampling(request.sampling, vocab_size_));
   if (request.max_new_tokens < 1) return InvalidArgument("max_new_tokens must be at least 1");
   if (request.min_new_tokens < 0 || request.min_new_tokens > request.max_new_tokens) {
     return InvalidArgument("min_new_tokens must be in 0..max_new_tokens");

@@ -4,6 +4,7 @@
 
 #include "engine/base/page_entry.h"
 #include "engine/base/status_macros.h"
+#include "engine/core/check_sampling.h"
 #include "engine/core/check_tokens.h"
 #include "engine/core/engine_core.h"
 
@@ -76,6 +77,7 @@ void EngineCore::RematchWaiting() {
   for (const RequestId id : scheduler_.NeverAdmitted()) {
     const GenerationRequest& request = scheduler_.Find(id)->request;
     absl::Status status = CheckTokens(request.prompt, vocab_size_);
+    if (status.ok()) status = CheckSampling(request.sampling, vocab_size_);
     PinnedMatch pinned;
     if (status.ok()) {
       const absl::StatusOr<BlockHash> anchor = MatchAndAnchor(request, pinned);

@@ -6,6 +6,7 @@
 #include "engine/base/check.h"
 #include "engine/base/json_log.h"
 #include "engine/base/status_macros.h"
+#include "engine/core/check_sampling.h"
 #include "engine/core/check_tokens.h"
 #include "engine/core/engine_core.h"
 #include "engine/core/engine_metrics.h"
@@ -91,6 +92,7 @@ void EngineCore::TakeSubmit(SubmitCommand command) {
 absl::Status EngineCore::Enqueue(RequestId id, GenerationRequest request) {
   // Again: the model may have been replaced since the client's thread looked.
   RETURN_IF_ERROR(CheckTokens(request.prompt, vocab_size_));
+  RETURN_IF_ERROR(CheckSampling(request.sampling, vocab_size_));
   NewRequest entry{.id = id, .request = std::move(request)};
   ASSIGN_OR_RETURN(entry.anchor, MatchAndAnchor(entry.request, entry.pinned));
   return scheduler_.Add(std::move(entry));

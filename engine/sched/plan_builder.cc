@@ -1,5 +1,8 @@
 #include "engine/sched/plan_builder.h"
 
+#include <algorithm>
+#include <span>
+
 #include "engine/base/check.h"
 
 namespace intactkv {
@@ -37,6 +40,17 @@ void AppendPromotions(const Sequence& sequence, int32_t num_rows, StepPlan& plan
   }
 }
 
+// The last id of each bad word whose other ids are the end of `output`.
+void ForbidBadWords(const LogitEdits& edits, std::span<const TokenId> output, SampleRow& row) {
+  for (const std::vector<TokenId>& word : edits.bad_words) {
+    const std::span<const TokenId> before = std::span(word).first(word.size() - 1);
+    if (before.size() > output.size()) continue;
+    const std::span<const TokenId> tail = output.last(before.size());
+    if (std::equal(before.begin(), before.end(), tail.begin()))
+      row.forbidden.push_back(word.back());
+  }
+}
+
 SampleRow MakeSampleRow(const Sequence& sequence) {
   const GenerationRequest& request = sequence.group->request;
   SampleRow row;
@@ -44,6 +58,15 @@ SampleRow MakeSampleRow(const Sequence& sequence) {
   row.params.seed += static_cast<uint64_t>(sequence.choice);
   row.output_index = sequence.num_generated();
   if (row.output_index < request.min_new_tokens) row.forbidden = request.stop_token_ids;
+  if (const LogitEdits* edits = request.sampling.edits.get()) {
+    const std::span<const TokenId> tokens = sequence.tokens;
+    const std::span<const TokenId> output = tokens.subspan(request.prompt.size());
+    ForbidBadWords(*edits, output, row);
+    if (edits->reads_history()) {
+      row.prompt = tokens.first(request.prompt.size());
+      row.output = output;
+    }
+  }
   return row;
 }
 

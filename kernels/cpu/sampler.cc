@@ -16,17 +16,20 @@ double Weight(float logit, double max, double temperature) {
 
 }  // namespace
 
-Sampler::Sampler(int vocab) : allowed_((static_cast<size_t>(vocab) + 31) / 32) {
+Sampler::Sampler(int vocab)
+    : allowed_((static_cast<size_t>(vocab) + 31) / 32), history_(static_cast<size_t>(vocab)) {
   candidates_.reserve(static_cast<size_t>(vocab));
 }
 
 size_t Sampler::scratch_bytes() const {
-  return allowed_.size() * sizeof(uint32_t) + candidates_.capacity() * sizeof(Candidate);
+  return (allowed_.size() + history_.size()) * sizeof(uint32_t) +
+         candidates_.capacity() * sizeof(Candidate);
 }
 
 void Sampler::Sample(std::span<const float> logits, const SampleRow& row, SampledToken* out) {
   CHECK_LE(logits.size(), candidates_.capacity());
   CollectCandidates(logits, row);
+  if (row.params.edits != nullptr) EditLogits(row);
   int32_t token = 0;
   if (candidates_.empty()) {
     token = FirstAllowed();
@@ -45,7 +48,16 @@ void Sampler::Sample(std::span<const float> logits, const SampleRow& row, Sample
 }
 
 void Sampler::CollectCandidates(std::span<const float> logits, const SampleRow& row) {
-  if (row.allowed != nullptr) {
+  const LogitEdits* edits = row.params.edits.get();
+  const bool has_list = edits != nullptr && !edits->allowed.empty();
+  if (has_list) {
+    std::fill(allowed_.begin(), allowed_.end(), 0u);
+    for (const TokenId id : edits->allowed) {
+      const size_t word = static_cast<size_t>(id.value) / 32;
+      const uint32_t bit = 1u << (id.value % 32);
+      if (row.allowed == nullptr || (row.allowed[word] & bit) != 0) allowed_[word] |= bit;
+    }
+  } else if (row.allowed != nullptr) {
     std::copy_n(row.allowed, allowed_.size(), allowed_.begin());
   } else {
     std::fill(allowed_.begin(), allowed_.end(), ~0u);
@@ -59,6 +71,27 @@ void Sampler::CollectCandidates(std::span<const float> logits, const SampleRow& 
     if ((allowed_[i / 32] >> (i % 32) & 1u) == 0 || std::isnan(logits[i])) continue;
     candidates_.push_back({logits[i], static_cast<int32_t>(i)});
   }
+}
+
+void Sampler::EditLogits(const SampleRow& row) {
+  const LogitEdits& edits = *row.params.edits;
+  for (const TokenId id : row.prompt) history_[static_cast<size_t>(id.value)] |= 1;
+  for (const TokenId id : row.output) history_[static_cast<size_t>(id.value)] += 2;
+  auto bias = edits.bias.begin();
+  for (Candidate& c : candidates_) {
+    while (bias != edits.bias.end() && bias->first.value < c.id) ++bias;
+    if (bias != edits.bias.end() && bias->first.value == c.id) c.logit += bias->second;
+    const uint32_t seen = history_[static_cast<size_t>(c.id)];
+    if (seen == 0) continue;
+    const float r = edits.repetition_penalty;
+    c.logit = c.logit > 0.0f ? c.logit / r : c.logit * r;
+    const uint32_t times = seen / 2;
+    if (times == 0) continue;
+    c.logit -= edits.frequency_penalty * static_cast<float>(times);
+    c.logit -= edits.presence_penalty;
+  }
+  for (const TokenId id : row.prompt) history_[static_cast<size_t>(id.value)] = 0;
+  for (const TokenId id : row.output) history_[static_cast<size_t>(id.value)] = 0;
 }
 
 int32_t Sampler::FirstAllowed() const {

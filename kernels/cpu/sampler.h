@@ -1,9 +1,10 @@
 // One row of logits becomes one token.
 //
-// Order: forbidden and disallowed ids go; temperature; top-k; top-p over what top-k left,
-// renormalized; min-p against the most likely token. Then one draw: survivors in ascending id
-// order, weights exp((logit - max) / temperature) in double, the first whose cumulative weight
-// exceeds RandomUnit(seed, output_index) * total. Whatever else is in the batch has no part in it.
+// Order: forbidden and disallowed ids go; bias and penalties (LogitEdits); temperature; top-k;
+// top-p over what top-k left, renormalized; min-p against the most likely token. Then one draw:
+// survivors in ascending id order, weights exp((logit - max) / temperature) in double, the first
+// whose cumulative weight exceeds RandomUnit(seed, output_index) * total. Whatever else is in the
+// batch has no part in it.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,8 @@ class Sampler {
   // What scratch_bytes() of a sampler will be.
   static int64_t ScratchBytes(int64_t vocab) {
     constexpr int64_t kWord = sizeof(uint32_t);
-    return (vocab + 31) / 32 * kWord + vocab * static_cast<int64_t>(sizeof(Candidate));
+    return (vocab + 31) / 32 * kWord +
+           vocab * static_cast<int64_t>(sizeof(Candidate) + sizeof(uint32_t));
   }
 
  private:
@@ -46,6 +48,7 @@ class Sampler {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
   }
   void CollectCandidates(std::span<const float> logits, const SampleRow& row);
+  void EditLogits(const SampleRow& row);
   int32_t FirstAllowed() const;
   void KeepTopK(int32_t k);
   void KeepTopP(float top_p, double max, double temperature);
@@ -54,6 +57,8 @@ class Sampler {
 
   std::vector<uint32_t> allowed_;      // bit mask over the vocabulary
   std::vector<Candidate> candidates_;  // capacity: vocab
+  // [vocab], zero between calls: 2 x (times in the output) + (1 if in the prompt).
+  std::vector<uint32_t> history_;
 };
 
 }  // namespace intactkv

@@ -11,6 +11,10 @@ namespace {
 bool Allowed(const SampleRow& row, int32_t id) {
   const auto index = static_cast<uint32_t>(id);
   if (row.allowed != nullptr && (row.allowed[index / 32] >> (index % 32) & 1u) == 0) return false;
+  if (row.params.edits != nullptr && !row.params.edits->allowed.empty()) {
+    const std::vector<TokenId>& list = row.params.edits->allowed;
+    if (std::find(list.begin(), list.end(), TokenId(id)) == list.end()) return false;
+  }
   return std::find(row.forbidden.begin(), row.forbidden.end(), TokenId(id)) == row.forbidden.end();
 }
 
@@ -21,7 +25,30 @@ double Weight(std::span<const float> logits, int32_t id, double max, const Sampl
 
 }  // namespace
 
-std::vector<int32_t> Survivors(std::span<const float> logits, const SampleRow& row) {
+std::vector<float> Edited(std::span<const float> logits, const SampleRow& row) {
+  std::vector<float> out(logits.begin(), logits.end());
+  if (row.params.edits == nullptr) return out;
+  const LogitEdits& edits = *row.params.edits;
+  for (const auto& [id, bias] : edits.bias) out[static_cast<size_t>(id.value)] += bias;
+  for (int32_t id = 0; static_cast<size_t>(id) < out.size(); ++id) {
+    float& logit = out[static_cast<size_t>(id)];
+    const auto times = std::count(row.output.begin(), row.output.end(), TokenId(id));
+    const auto in_prompt = std::count(row.prompt.begin(), row.prompt.end(), TokenId(id));
+    if (times + in_prompt > 0) {
+      if (logit > 0.0f) {
+        logit /= edits.repetition_penalty;
+      } else {
+        logit *= edits.repetition_penalty;
+      }
+    }
+    logit -= edits.frequency_penalty * static_cast<float>(times);
+    if (times > 0) logit -= edits.presence_penalty;
+  }
+  return out;
+}
+
+std::vector<int32_t> Survivors(std::span<const float> raw, const SampleRow& row) {
+  const std::vector<float> logits = Edited(raw, row);
   std::vector<int32_t> ids;
   for (int32_t id = 0; static_cast<size_t>(id) < logits.size(); ++id) {
     if (Allowed(row, id)) ids.push_back(id);
@@ -55,8 +82,9 @@ std::vector<int32_t> Survivors(std::span<const float> logits, const SampleRow& r
   return ids;
 }
 
-int32_t Sample(std::span<const float> logits, const SampleRow& row) {
-  const std::vector<int32_t> ids = Survivors(logits, row);
+int32_t Sample(std::span<const float> raw, const SampleRow& row) {
+  const std::vector<int32_t> ids = Survivors(raw, row);
+  const std::vector<float> logits = Edited(raw, row);
   if (ids.size() == 1) return ids.front();
   double max = logits[static_cast<size_t>(ids.front())];
   for (const int32_t id : ids) {

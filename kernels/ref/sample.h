@@ -9,8 +9,11 @@
 
 namespace intactkv::ref {
 
-// Ids that a draw may give, ascending: after forbidden and mask, temperature, top-k, top-p, min-p.
-// Greedy (temperature < 0.01) gives one id. Logits are finite.
+// The logits after bias and penalties, as written in LogitEdits.
+std::vector<float> Edited(std::span<const float> logits, const SampleRow& row);
+
+// Ids that a draw may give, ascending: after forbidden and masks, edits, temperature, top-k, top-p,
+// min-p. Greedy (temperature < 0.01) gives one id. Logits are finite.
 std::vector<int32_t> Survivors(std::span<const float> logits, const SampleRow& row);
 
 // The token drawn among the survivors by RandomUnit(seed, output_index).

@@ -26,6 +26,17 @@ void FillLogprob(const TextCodec& codec, const SampledToken& token, v1::TokenLog
   }
 }
 
+void TakeEdits(const v1::GenerateRequest& in, RawRequest& out) {
+  if (in.has_frequency_penalty()) out.frequency_penalty = in.frequency_penalty();
+  if (in.has_presence_penalty()) out.presence_penalty = in.presence_penalty();
+  if (in.has_repetition_penalty()) out.repetition_penalty = in.repetition_penalty();
+  if (in.logit_bias_size() > 0)
+    out.logit_bias.emplace(in.logit_bias().begin(), in.logit_bias().end());
+  if (in.allowed_token_ids_size() > 0)
+    out.allowed_token_ids.emplace(in.allowed_token_ids().begin(), in.allowed_token_ids().end());
+  if (in.bad_words_size() > 0) out.bad_words.emplace(in.bad_words().begin(), in.bad_words().end());
+}
+
 v1::GenerateResponse Start(const GrpcStreamIdentity& identity) {
   v1::GenerateResponse out;
   out.set_id(identity.id);
@@ -61,6 +72,9 @@ RawRequest ToRawRequest(const v1::GenerateRequest& in) {
   if (in.stop_token_ids_size() > 0)
     out.stop_token_ids.emplace(in.stop_token_ids().begin(), in.stop_token_ids().end());
   if (in.has_ignore_eos()) out.ignore_eos = in.ignore_eos();
+  if (in.has_include_stop_str_in_output())
+    out.include_stop_str_in_output = in.include_stop_str_in_output();
+  TakeEdits(in, out);
   if (in.has_logprobs()) out.logprobs = in.logprobs();
   if (in.has_top_logprobs()) out.top_logprobs = in.top_logprobs();
   if (in.has_return_token_ids()) out.return_token_ids = in.return_token_ids();

@@ -2,8 +2,11 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <charconv>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "server/openai/json_reader.h"
@@ -48,23 +51,59 @@ void ReadPrompt(FieldReader& fields, RawRequest& raw) {
   raw.token_ids_param = "prompt";
 }
 
-void ReadStop(FieldReader& fields, RawRequest& raw) {
-  const json::value* value = fields.Find("stop");
+// A list of strings, or one that stands for a list of one.
+void ReadStrings(FieldReader& fields, const char* name,
+                 std::optional<std::vector<std::string>>& out) {
+  constexpr char kWanted[] = "a string or an array of strings";
+  const json::value* value = fields.Find(name);
   if (value == nullptr) return;
-  std::vector<std::string> stops;
+  std::vector<std::string> strings;
   if (value->is_string()) {
-    stops.push_back(ToString(value->get_string()));
+    strings.push_back(ToString(value->get_string()));
   } else {
     const json::array* list = value->if_array();
-    if (list == nullptr) return fields.Fail(InvalidType("stop", "a string or an array of strings"));
+    if (list == nullptr) return fields.Fail(InvalidType(name, kWanted));
     for (const json::value& element : *list) {
-      if (!element.is_string()) {
-        return fields.Fail(InvalidType("stop", "a string or an array of strings"));
-      }
-      stops.push_back(ToString(element.get_string()));
+      if (!element.is_string()) return fields.Fail(InvalidType(name, kWanted));
+      strings.push_back(ToString(element.get_string()));
     }
   }
-  raw.stop = std::move(stops);
+  out = std::move(strings);
+}
+
+// {"token id": bias, ...}
+void ReadLogitBias(FieldReader& fields, RawRequest& raw) {
+  const json::value* value = fields.Find("logit_bias");
+  if (value == nullptr) return;
+  const json::object* object = value->if_object();
+  if (object == nullptr) return fields.Fail(InvalidType("logit_bias", "an object"));
+  std::vector<std::pair<int64_t, double>> biases;
+  for (const auto& [key, bias] : *object) {
+    int64_t id = 0;
+    const char* end = key.data() + key.size();
+    const auto read = std::from_chars(key.data(), end, id);
+    if (read.ec != std::errc() || read.ptr != end) {
+      return fields.Fail(InvalidValue("logit_bias", "must have token ids as its keys."));
+    }
+    if (!bias.is_number()) return fields.Fail(InvalidType("logit_bias", "an object of numbers"));
+    biases.emplace_back(id, bias.to_number<double>());
+  }
+  raw.logit_bias = std::move(biases);
+}
+
+void ReadSampling(FieldReader& fields, RawRequest& raw) {
+  fields.Read("temperature", raw.temperature);
+  fields.Read("top_k", raw.top_k);
+  fields.Read("top_p", raw.top_p);
+  fields.Read("min_p", raw.min_p);
+  fields.Read("seed", raw.seed);
+  fields.Read("n", raw.n);
+  fields.Read("frequency_penalty", raw.frequency_penalty);
+  fields.Read("presence_penalty", raw.presence_penalty);
+  fields.Read("repetition_penalty", raw.repetition_penalty);
+  ReadLogitBias(fields, raw);
+  fields.Read("allowed_token_ids", raw.allowed_token_ids);
+  ReadStrings(fields, "bad_words", raw.bad_words);
 }
 
 void ReadStreamOptions(FieldReader& fields, RawRequest& raw) {
@@ -106,13 +145,9 @@ RequestOr<RawRequest> ParseGenerationRequest(std::string_view body, Endpoint end
   fields.Read("max_tokens", raw.max_tokens);
   fields.Read("max_completion_tokens", raw.max_completion_tokens);
   fields.Read("min_tokens", raw.min_tokens);
-  fields.Read("temperature", raw.temperature);
-  fields.Read("top_k", raw.top_k);
-  fields.Read("top_p", raw.top_p);
-  fields.Read("min_p", raw.min_p);
-  fields.Read("seed", raw.seed);
-  fields.Read("n", raw.n);
-  ReadStop(fields, raw);
+  ReadSampling(fields, raw);
+  ReadStrings(fields, "stop", raw.stop);
+  fields.Read("include_stop_str_in_output", raw.include_stop_str_in_output);
   fields.Read("stop_token_ids", raw.stop_token_ids);
   fields.Read("ignore_eos", raw.ignore_eos);
   ReadOutputFields(fields, raw);

@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "engine/base/status_macros.h"
 #include "server/request/request_limits.h"
@@ -15,6 +18,24 @@ absl::StatusOr<std::vector<TokenId>> EncodePrompt(const ValidatedRequest::Fields
   }
   if (const auto* text = std::get_if<std::string>(&request.prompt)) return codec.Encode(*text);
   return std::get<std::vector<TokenId>>(request.prompt);
+}
+
+// nullptr when nothing is to be done. A bad word is one at the beginning of a text and within one,
+// where it follows a space: other ids.
+absl::StatusOr<std::shared_ptr<const LogitEdits>> MakeEdits(const ValidatedRequest::Fields& request,
+                                                            const TextCodec& codec) {
+  LogitEdits edits = request.edits;
+  for (const std::string& word : request.bad_words) {
+    for (const std::string& text : {word, " " + word}) {
+      ASSIGN_OR_RETURN(std::vector<TokenId> ids, codec.Encode(text));
+      if (!ids.empty()) edits.bad_words.push_back(std::move(ids));
+    }
+  }
+  if (edits.bias.empty() && edits.allowed.empty() && edits.bad_words.empty() &&
+      !edits.reads_history()) {
+    return nullptr;
+  }
+  return std::make_shared<const LogitEdits>(std::move(edits));
 }
 
 // How many tokens may be generated after `prompt_tokens`, all in 64 bits.
@@ -55,6 +76,12 @@ RequestOr<GenerationRequest> BuildGeneration(const ValidatedRequest& request,
     return InvalidValue("min_tokens", "exceeds the " + std::to_string(*max_new) +
                                           " tokens that will be generated.");
   }
+  absl::StatusOr<std::shared_ptr<const LogitEdits>> edits = MakeEdits(*request, codec);
+  if (!edits.ok()) {
+    RequestError error = ErrorFromStatus(edits.status());
+    error.param = "bad_words";
+    return error;
+  }
   GenerationRequest generation;
   generation.prompt = std::move(*prompt);
   generation.max_new_tokens = *max_new;
@@ -64,6 +91,7 @@ RequestOr<GenerationRequest> BuildGeneration(const ValidatedRequest& request,
   generation.stop_token_ids.insert(generation.stop_token_ids.end(), request->stop_token_ids.begin(),
                                    request->stop_token_ids.end());
   generation.sampling = request->sampling;
+  generation.sampling.edits = std::move(*edits);
   generation.n = request->n;
   generation.cache_salt = request->cache_salt;
   generation.deadline = deadline;

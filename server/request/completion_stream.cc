@@ -131,7 +131,7 @@ RequestOr<std::shared_ptr<CompletionStream>> CompletionStream::Start(
   stream->choices_.reserve(static_cast<size_t>(generation.n));
   for (int32_t k = 0; k < generation.n; ++k) {
     stream->choices_.emplace_back(stream->parts_.codec->NewStreamDecoder(),
-                                  StopMatcher(request->stop));
+                                  StopMatcher(request->stop, request->include_stop));
   }
   absl::StatusOr<RequestHandle> handle = stream->parts_.engine->Submit(
       std::move(generation),

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/api/text_codec.h"
@@ -27,7 +28,11 @@ struct RawRequest {
   std::optional<int64_t> top_k, seed, n;
   std::optional<std::vector<std::string>> stop;
   std::optional<std::vector<int64_t>> stop_token_ids;
-  std::optional<bool> ignore_eos;
+  std::optional<bool> ignore_eos, include_stop_str_in_output;
+  std::optional<double> frequency_penalty, presence_penalty, repetition_penalty;
+  std::optional<std::vector<std::pair<int64_t, double>>> logit_bias;  // token id, bias
+  std::optional<std::vector<int64_t>> allowed_token_ids;
+  std::optional<std::vector<std::string>> bad_words;
 
   // Chat and gRPC: logprobs (bool) with top_logprobs. Completions: one number, `logprobs: 3`.
   std::optional<bool> logprobs;

@@ -7,11 +7,16 @@ namespace intactkv {
 std::string StopMatcher::Feed(std::string_view text) {
   if (matched_) return "";
   held_ += text;
-  size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
+  size_t first = std::string::npos, length = 0;
+  for (const std::string& stop : stops_) {
+    const size_t at = held_.find(stop);
+    if (at == std::string::npos || at > first || (at == first && stop.size() >= length)) continue;
+    first = at;
+    length = stop.size();
+  }
   if (first != std::string::npos) {
     matched_ = true;
-    std::string shown = held_.substr(0, first);
+    std::string shown = held_.substr(0, include_ ? first + length : first);
     held_.clear();
     return shown;
   }

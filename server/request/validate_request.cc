@@ -7,6 +7,7 @@
 #include "engine/base/check.h"
 #include "engine/base/rng.h"
 #include "server/request/check_prompt.h"
+#include "server/request/field_checks.h"
 #include "server/request/request_limits.h"
 #include "server/request/validated_request.h"
 
@@ -14,7 +15,6 @@ namespace intactkv {
 namespace {
 
 using Fields = ValidatedRequest::Fields;
-using Fault = std::optional<RequestError>;
 
 // A different seed for each request that names none.
 uint64_t FreshSeed() {
@@ -24,23 +24,6 @@ uint64_t FreshSeed() {
   }();
   static std::atomic<uint64_t> counter{0};
   return RandomBits(process_seed, counter.fetch_add(1));
-}
-
-template <typename T>
-std::string Text(T value) {
-  std::string text = std::to_string(value);
-  if constexpr (std::is_floating_point_v<T>) {  // "2.000000" -> "2"
-    text.erase(text.find_last_not_of('0') + 1);
-    if (text.back() == '.') text.pop_back();
-  }
-  return text;
-}
-
-template <typename T>
-Fault CheckRange(std::string_view param, std::optional<T> value, T low, T high) {
-  // Written so that NaN fails.
-  if (!value.has_value() || (*value >= low && *value <= high)) return std::nullopt;
-  return InvalidValue(param, "must be between " + Text(low) + " and " + Text(high) + ".");
 }
 
 Fault CheckModel(const RawRequest& raw, const ServedModel& model) {
@@ -77,20 +60,6 @@ Fault TakeMessages(std::vector<ChatMessage> messages, Fields& out) {
   out.prompt_param = "messages";
   out.prompt = std::move(messages);
   return std::nullopt;
-}
-
-RequestOr<std::vector<TokenId>> ToTokenIds(std::string_view param, const std::vector<int64_t>& ids,
-                                           const ServedModel& model) {
-  std::vector<TokenId> tokens;
-  tokens.reserve(ids.size());
-  for (const int64_t id : ids) {
-    if (id < 0 || id >= model.vocab_size) {
-      return InvalidValue(param,
-                          "must hold token ids from 0 to " + Text(model.vocab_size - 1) + ".");
-    }
-    tokens.emplace_back(static_cast<int32_t>(id));
-  }
-  return tokens;
 }
 
 Fault TakePrompt(RawRequest& raw, const ServedModel& model, Fields& out) {
@@ -165,13 +134,10 @@ Fault TakeStops(RawRequest& raw, const ServedModel& model, Fields& out) {
     if (raw.stop->size() > kMaxStopStrings) {
       return InvalidValue("stop", "must have at most " + Text(kMaxStopStrings) + " strings.");
     }
-    for (const std::string& stop : *raw.stop) {
-      if (stop.empty() || stop.size() > kMaxStopBytes) {
-        return InvalidValue("stop", "must hold strings of 1 to " + Text(kMaxStopBytes) + " bytes.");
-      }
-    }
+    if (Fault fault = CheckStrings("stop", *raw.stop, kMaxStopBytes)) return fault;
     out.stop = std::move(*raw.stop);
   }
+  out.include_stop = raw.include_stop_str_in_output.value_or(false);
   if (raw.stop_token_ids.has_value()) {
     if (raw.stop_token_ids->size() > kMaxStopTokenIds) {
       return InvalidValue("stop_token_ids",
@@ -221,6 +187,7 @@ RequestOr<ValidatedRequest> ValidateRequest(RawRequest raw, const ServedModel& m
   if (Fault fault = TakePrompt(raw, model, fields)) return *fault;
   if (Fault fault = TakeLengths(raw, fields)) return *fault;
   if (Fault fault = TakeSampling(raw, model, fields)) return *fault;
+  if (Fault fault = TakeEdits(raw, model, fields)) return *fault;
   if (Fault fault = TakeStops(raw, model, fields)) return *fault;
   if (Fault fault = TakeOutput(raw, fields)) return *fault;
   return ValidatedRequest(std::move(fields));

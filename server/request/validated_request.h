@@ -40,10 +40,13 @@ class ValidatedRequest {
     std::string max_tokens_param;       // "max_tokens" or "max_completion_tokens"
     int64_t min_tokens = 0;
     bool ignore_eos = false;
-    SamplingParams sampling;  // seed drawn when the client gave none
+    SamplingParams sampling;  // seed drawn when the client gave none; without edits
+    LogitEdits edits;         // without bad words, which are text until the prompt is encoded
+    std::vector<std::string> bad_words;  // <= 64, each 1..256 bytes
     int32_t n = 1;
     std::vector<std::string> stop;  // <= 4, each 1..256 bytes
     std::vector<TokenId> stop_token_ids;
+    bool include_stop = false;  // a stop string that ended the text is shown
     bool stream = false;
     bool include_usage = false;
     bool return_token_ids = false;

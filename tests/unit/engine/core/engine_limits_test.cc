@@ -146,6 +146,51 @@ TEST(EngineLimitsTest, TheDoorChecksTheSamplingParameters) {
   bench.RunUntilIdle();
 }
 
+TEST(EngineLimitsTest, TheDoorChecksTheLogitEdits) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  Bench bench(SmallOptions());
+  const TokenId last(bench.executor().vocab_size() - 1), beyond(bench.executor().vocab_size());
+  const auto submit = [&](const LogitEdits& edits) {
+    GenerationRequest request = MakeRequest(3, 1);
+    request.sampling.edits = std::make_shared<const LogitEdits>(edits);
+    const StatusCode code = bench.TrySubmit(std::move(request)).code();
+    bench.RunUntilIdle();
+    return code;
+  };
+  const auto with = [](auto LogitEdits::* field, auto value) {
+    LogitEdits edits;
+    edits.*field = value;
+    return edits;
+  };
+  for (const auto field : {&LogitEdits::frequency_penalty, &LogitEdits::presence_penalty}) {
+    for (const float good : {-2.0f, 2.0f}) EXPECT_EQ(submit(with(field, good)), StatusCode::kOk);
+    for (const float bad : {-2.001f, 2.001f, kNan, kInfinity}) {
+      EXPECT_EQ(submit(with(field, bad)), StatusCode::kInvalidArgument);
+    }
+  }
+  EXPECT_EQ(submit(with(&LogitEdits::repetition_penalty, 2.0f)), StatusCode::kOk);
+  for (const float bad : {0.0f, -1.0f, 2.001f, kNan}) {
+    EXPECT_EQ(submit(with(&LogitEdits::repetition_penalty, bad)), StatusCode::kInvalidArgument);
+  }
+  using Bias = decltype(LogitEdits::bias);
+  EXPECT_EQ(submit(with(&LogitEdits::bias, Bias{{TokenId(0), 1}, {last, -1}})), StatusCode::kOk);
+  for (const Bias& bad : {Bias{{beyond, 1}}, Bias{{TokenId(-1), 1}}, Bias{{last, kNan}},
+                          Bias{{last, 1}, {last, 1}}, Bias{{last, 1}, {TokenId(0), 1}}}) {
+    EXPECT_EQ(submit(with(&LogitEdits::bias, bad)), StatusCode::kInvalidArgument);
+  }
+  using Ids = std::vector<TokenId>;
+  EXPECT_EQ(submit(with(&LogitEdits::allowed, Ids{TokenId(0), last})), StatusCode::kOk);
+  for (const Ids& bad : {Ids{beyond}, Ids{TokenId(-1)}, Ids{last, last}, Ids{last, TokenId(0)}}) {
+    EXPECT_EQ(submit(with(&LogitEdits::allowed, bad)), StatusCode::kInvalidArgument);
+  }
+  using Words = std::vector<Ids>;
+  EXPECT_EQ(submit(with(&LogitEdits::bad_words, Words{{last, TokenId(0)}})), StatusCode::kOk);
+  for (const Words& bad : {Words{{}}, Words{{last, beyond}}, Words{{TokenId(-1)}}}) {
+    EXPECT_EQ(submit(with(&LogitEdits::bad_words, bad)), StatusCode::kInvalidArgument);
+  }
+}
+
 TEST(EngineLimitsTest, AWorstCaseThatCanNeverFitIsRefusedAtOnce) {
   EngineCoreOptions options = SmallOptions();
   options.num_stored_blocks = 4;  // 128 written tokens; the last one is never written

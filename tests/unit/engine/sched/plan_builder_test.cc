@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -30,6 +31,42 @@ class PlanBuilderTest : public ::testing::Test {
   RequestGroup group_;
   Sequence sequence_;
 };
+
+TEST_F(PlanBuilderTest, ABadWordIsForbiddenWhereItWouldBecomeComplete) {
+  Make(4, 0);
+  LogitEdits edits;
+  edits.bad_words = {{TokenId(7)}, {TokenId(5), TokenId(6)}, {TokenId(4), TokenId(5), TokenId(9)}};
+  group_.request.sampling.edits = std::make_shared<const LogitEdits>(edits);
+  const auto forbidden = [&](const std::vector<int>& output) {
+    sequence_.tokens = group_.request.prompt;
+    for (const int id : output) sequence_.tokens.emplace_back(id);
+    sequence_.num_computed = sequence_.num_tokens() - 1;
+    StepPlan plan;
+    AppendChunk(sequence_, 1, plan);
+    EXPECT_TRUE(plan.samples[0].output.empty()) << "no penalty reads it";
+    return plan.samples[0].forbidden;
+  };
+  group_.request.prompt.back() = TokenId(5);  // the prompt is not part of the answer
+  using Ids = std::vector<TokenId>;
+  EXPECT_EQ(forbidden({}), (Ids{TokenId(7)}));
+  EXPECT_EQ(forbidden({5}), (Ids{TokenId(7), TokenId(6)}));
+  EXPECT_EQ(forbidden({4, 5}), (Ids{TokenId(7), TokenId(6), TokenId(9)}));
+  EXPECT_EQ(forbidden({4, 5, 1}), (Ids{TokenId(7)}));
+}
+
+TEST_F(PlanBuilderTest, PenaltiesSeePromptAndOutput) {
+  Make(4, 0);
+  LogitEdits edits;
+  edits.presence_penalty = 0.5f;
+  group_.request.sampling.edits = std::make_shared<const LogitEdits>(edits);
+  sequence_.tokens.emplace_back(8);
+  sequence_.num_computed = 4;
+  StepPlan plan;
+  AppendChunk(sequence_, 1, plan);
+  const SampleRow& row = plan.samples[0];
+  EXPECT_EQ(std::vector<TokenId>(row.prompt.begin(), row.prompt.end()), group_.request.prompt);
+  EXPECT_EQ(std::vector<TokenId>(row.output.begin(), row.output.end()), (std::vector{TokenId(8)}));
+}
 
 TEST_F(PlanBuilderTest, ChunksAddUpToTheWholePromptWhateverTheirSize) {
   for (const int c : {0, 1, 31, 32, 33}) {

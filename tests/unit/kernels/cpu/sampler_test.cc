@@ -83,6 +83,80 @@ TEST(SamplerTest, DrawsExactlyTheReferenceSets) {
   }
 }
 
+std::vector<TokenId> RandomIds(Rng& rng, size_t count, size_t vocab) {
+  std::vector<TokenId> ids;
+  for (size_t i = 0; i < count; ++i) ids.emplace_back(static_cast<int32_t>(rng.Below(vocab)));
+  return ids;
+}
+
+LogitEdits RandomEdits(Rng& rng, size_t vocab) {
+  LogitEdits edits;
+  for (size_t id = rng.Below(9); id < vocab && rng.Below(3) != 0; id += 1 + rng.Below(40)) {
+    edits.bias.emplace_back(TokenId(static_cast<int32_t>(id)),
+                            static_cast<float>(rng.Unit() * 20 - 10));
+  }
+  if (rng.Below(2) != 0) edits.frequency_penalty = static_cast<float>(rng.Unit() * 4 - 2);
+  if (rng.Below(2) != 0) edits.presence_penalty = static_cast<float>(rng.Unit() * 4 - 2);
+  if (rng.Below(2) != 0) edits.repetition_penalty = static_cast<float>(0.1 + rng.Unit() * 1.9);
+  if (rng.Below(3) == 0) {
+    for (size_t id = rng.Below(5); id < vocab; id += 1 + rng.Below(30)) {
+      edits.allowed.emplace_back(static_cast<int32_t>(id));
+    }
+  }
+  return edits;
+}
+
+TEST(SamplerTest, EditsLogitsAsTheReferenceDoes) {
+  Rng rng(17);
+  for (int trial = 0; trial < 300; ++trial) {
+    const size_t n = 8 + rng.Below(300);
+    const std::vector<float> logits = RandomLogits(n, rng());
+    SampleRow row = Row({.temperature = trial % 2 == 0 ? 0.0f : 1.0f, .num_logprobs = 2});
+    row.params.edits = std::make_shared<const LogitEdits>(RandomEdits(rng, n));
+    const std::vector<TokenId> prompt = RandomIds(rng, rng.Below(60), n);
+    const std::vector<TokenId> output = RandomIds(rng, rng.Below(60), n);
+    if (row.params.edits->reads_history()) {
+      row.prompt = prompt;
+      row.output = output;
+    }
+    Sampler sampler(static_cast<int>(n));
+    for (int64_t index = 0; index < 10; ++index) {
+      row.output_index = index;
+      SampledToken out;
+      sampler.Sample(logits, row, &out);
+      EXPECT_EQ(out.token.value, ref::Sample(logits, row)) << trial << " " << index;
+      EXPECT_FLOAT_EQ(out.logprob, static_cast<float>(ref::Logprob(logits, out.token.value)))
+          << "of the raw logits";
+    }
+    SampledToken plain;  // nothing of the history is left behind
+    sampler.Sample(logits, Row({.temperature = 0.0f}), &plain);
+    EXPECT_EQ(plain.token.value, ref::Sample(logits, Row({.temperature = 0.0f})));
+  }
+}
+
+TEST(SamplerTest, EachEditDoesWhatItsNameSays) {
+  const std::vector<float> logits = {1.0f, 3.0f, 2.9f, -1.0f};
+  const std::vector<TokenId> prompt = {TokenId(1)}, output = {TokenId(2), TokenId(2)};
+  const auto greedy = [&](LogitEdits edits) {
+    SampleRow row = Row({.temperature = 0.0f});
+    row.params.edits = std::make_shared<const LogitEdits>(std::move(edits));
+    row.prompt = prompt;
+    row.output = output;
+    return SampleOne(logits, row);
+  };
+  EXPECT_EQ(greedy({}), 1);
+  EXPECT_EQ(greedy({.bias = {{TokenId(0), 2.1f}}}), 0);
+  EXPECT_EQ(greedy({.bias = {{TokenId(1), -100.0f}}}), 2);
+  EXPECT_EQ(greedy({.bias = {{TokenId(1), -1.0f}}, .frequency_penalty = 0.4f}), 2);  // 2.0, 2.1
+  EXPECT_EQ(greedy({.bias = {{TokenId(1), -1.0f}}, .frequency_penalty = 0.5f}), 1);  // 2.0, 1.9
+  EXPECT_EQ(greedy({.bias = {{TokenId(1), -0.6f}}, .presence_penalty = 0.4f}), 2);   // 2.4, 2.5
+  EXPECT_EQ(greedy({.bias = {{TokenId(1), -0.6f}}, .presence_penalty = 0.6f}), 1);   // 2.4, 2.3
+  EXPECT_EQ(greedy({.bias = {{TokenId(0), 0.6f}}, .repetition_penalty = 2.0f}), 0);  // 1.6, 1.5
+  EXPECT_EQ(greedy({.bias = {{TokenId(0), 0.4f}}, .repetition_penalty = 2.0f}), 1);  // 1.4, 1.5
+  EXPECT_EQ(greedy({.allowed = {TokenId(0), TokenId(3)}}), 0);
+  EXPECT_EQ(greedy({.bias = {{TokenId(3), 3.0f}}, .allowed = {TokenId(0), TokenId(3)}}), 3);
+}
+
 TEST(SamplerTest, EveryTokenOfASmallNucleusIsDrawnAndNoOther) {
   std::vector<float> logits(64, -20.0f);
   for (size_t i = 0; i < 8; ++i) logits[i * 7] = -0.1f * static_cast<float>(i);

@@ -39,7 +39,10 @@ TEST(ToRawRequestTest, WhatIsNotSentIsAbsent) {
                raw.max_completion_tokens || raw.min_tokens || raw.temperature || raw.top_p ||
                raw.min_p || raw.top_k || raw.seed || raw.n || raw.stop || raw.stop_token_ids ||
                raw.ignore_eos || raw.logprobs || raw.top_logprobs || raw.completion_logprobs ||
-               raw.stream || raw.include_usage || raw.return_token_ids || raw.cache_salt);
+               raw.stream || raw.include_usage || raw.return_token_ids || raw.cache_salt ||
+               raw.frequency_penalty || raw.presence_penalty || raw.repetition_penalty ||
+               raw.logit_bias || raw.allowed_token_ids || raw.bad_words ||
+               raw.include_stop_str_in_output);
   EXPECT_TRUE(raw.unsupported.empty());
 }
 
@@ -62,14 +65,19 @@ struct DoubleField {
 };
 constexpr DoubleField kDoubles[] = {{"temperature", &RawRequest::temperature},
                                     {"top_p", &RawRequest::top_p},
-                                    {"min_p", &RawRequest::min_p}};
+                                    {"min_p", &RawRequest::min_p},
+                                    {"frequency_penalty", &RawRequest::frequency_penalty},
+                                    {"presence_penalty", &RawRequest::presence_penalty},
+                                    {"repetition_penalty", &RawRequest::repetition_penalty}};
 struct FlagField {
   const char* name;
   std::optional<bool> RawRequest::* field;
 };
-constexpr FlagField kFlags[] = {{"ignore_eos", &RawRequest::ignore_eos},
-                                {"logprobs", &RawRequest::logprobs},
-                                {"return_token_ids", &RawRequest::return_token_ids}};
+constexpr FlagField kFlags[] = {
+    {"ignore_eos", &RawRequest::ignore_eos},
+    {"logprobs", &RawRequest::logprobs},
+    {"return_token_ids", &RawRequest::return_token_ids},
+    {"include_stop_str_in_output", &RawRequest::include_stop_str_in_output}};
 struct StringField {
   const char* name;
   std::optional<std::string> RawRequest::* field;
@@ -109,7 +117,9 @@ TEST(ToRawRequestTest, EveryScalarWithItsValueAndWithZero) {
 // The tables above and the fields tested below are all that the message has: a new field needs its
 // line here.
 TEST(ToRawRequestTest, NoFieldIsForgotten) {
-  std::set<std::string> tested = {"messages", "token_ids", "stop", "stop_token_ids", "user"};
+  std::set<std::string> tested = {"messages",          "token_ids", "stop",
+                                  "stop_token_ids",    "user",      "logit_bias",
+                                  "allowed_token_ids", "bad_words"};
   for (const IntegerField& f : kIntegers) tested.insert(f.name);
   for (const DoubleField& f : kDoubles) tested.insert(f.name);
   for (const FlagField& f : kFlags) tested.insert(f.name);
@@ -128,6 +138,9 @@ TEST(ToRawRequestTest, Lists) {
                                 messages { role: "user" }
                                 token_ids { ids: 5 ids: -1 }
                                 stop: "x" stop: "" stop_token_ids: 9 stop_token_ids: -9
+                                allowed_token_ids: 4 allowed_token_ids: -4
+                                bad_words: "b" bad_words: ""
+                                logit_bias { key: 8 value: -1.5 }
                                 user: "u")");
   ASSERT_EQ(raw.messages.value().size(), 2u);
   EXPECT_EQ(raw.messages->at(0).role, "system");
@@ -136,6 +149,9 @@ TEST(ToRawRequestTest, Lists) {
   EXPECT_EQ(raw.token_ids, (std::vector<int64_t>{5, -1}));
   EXPECT_EQ(raw.stop, (std::vector<std::string>{"x", ""}));
   EXPECT_EQ(raw.stop_token_ids, (std::vector<int64_t>{9, -9}));
+  EXPECT_EQ(raw.allowed_token_ids, (std::vector<int64_t>{4, -4}));
+  EXPECT_EQ(raw.bad_words, (std::vector<std::string>{"b", ""}));
+  EXPECT_EQ(raw.logit_bias, (std::vector<std::pair<int64_t, double>>{{8, -1.5}}));
   EXPECT_EQ(Raw("token_ids {}").token_ids, std::vector<int64_t>()) << "sent, and empty";
 }
 

@@ -38,7 +38,10 @@ void ExpectEmpty(const RawRequest& raw) {
                raw.max_completion_tokens || raw.min_tokens || raw.temperature || raw.top_p ||
                raw.min_p || raw.top_k || raw.seed || raw.n || raw.stop || raw.stop_token_ids ||
                raw.ignore_eos || raw.logprobs || raw.top_logprobs || raw.completion_logprobs ||
-               raw.stream || raw.include_usage || raw.return_token_ids || raw.cache_salt);
+               raw.stream || raw.include_usage || raw.return_token_ids || raw.cache_salt ||
+               raw.frequency_penalty || raw.presence_penalty || raw.repetition_penalty ||
+               raw.logit_bias || raw.allowed_token_ids || raw.bad_words ||
+               raw.include_stop_str_in_output);
   EXPECT_TRUE(raw.unsupported.empty());
 }
 
@@ -72,6 +75,13 @@ constexpr const char* kAllFields[] = {"model",
                                       "stream",
                                       "stream_options",
                                       "cache_salt",
+                                      "frequency_penalty",
+                                      "presence_penalty",
+                                      "repetition_penalty",
+                                      "logit_bias",
+                                      "allowed_token_ids",
+                                      "bad_words",
+                                      "include_stop_str_in_output",
                                       "return_token_ids"};
 
 TEST(RequestParserTest, NullIsAbsent) {
@@ -128,6 +138,9 @@ constexpr DoubleField kDoubles[] = {
     {"temperature", &RawRequest::temperature},
     {"top_p", &RawRequest::top_p},
     {"min_p", &RawRequest::min_p},
+    {"frequency_penalty", &RawRequest::frequency_penalty},
+    {"presence_penalty", &RawRequest::presence_penalty},
+    {"repetition_penalty", &RawRequest::repetition_penalty},
 };
 
 TEST(RequestParserTest, EveryRealField) {
@@ -155,6 +168,7 @@ constexpr FlagField kFlags[] = {
     {"logprobs", &RawRequest::logprobs},
     {"stream", &RawRequest::stream},
     {"return_token_ids", &RawRequest::return_token_ids},
+    {"include_stop_str_in_output", &RawRequest::include_stop_str_in_output},
 };
 
 TEST(RequestParserTest, EveryFlag) {
@@ -190,22 +204,47 @@ TEST(RequestParserTest, LogprobsIsANumberInCompletions) {
       << "a chat's field is unknown there";
 }
 
-TEST(RequestParserTest, Stop) {
+TEST(RequestParserTest, ListsOfStrings) {
   using Strings = std::vector<std::string>;
-  EXPECT_EQ(Parse(R"({"stop":"a"})").stop, Strings{"a"});
-  EXPECT_EQ(Parse(R"({"stop":""})").stop, Strings{""}) << "the validator refuses it";
-  EXPECT_EQ(Parse(R"({"stop":["a","b"]})").stop, (Strings{"a", "b"}));
-  EXPECT_EQ(Parse(R"({"stop":[]})").stop, Strings());
-  for (const char* value : {"0", "true", "{}", "[1]", "[\"a\",null]", "[[\"a\"]]"}) {
-    EXPECT_EQ(Verdict(Field("stop", value)), "invalid_type stop") << value;
-  }
+  const auto check = [](const std::string& name, std::optional<Strings> RawRequest::* field) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(Parse(Field(name, "\"a\"")).*field, Strings{"a"});
+    EXPECT_EQ(Parse(Field(name, "\"\"")).*field, Strings{""}) << "the validator refuses it";
+    EXPECT_EQ(Parse(Field(name, R"(["a","b"])")).*field, (Strings{"a", "b"}));
+    EXPECT_EQ(Parse(Field(name, "[]")).*field, Strings());
+    for (const char* value : {"0", "true", "{}", "[1]", "[\"a\",null]", "[[\"a\"]]"}) {
+      EXPECT_EQ(Verdict(Field(name, value)), "invalid_type " + name) << value;
+    }
+  };
+  check("stop", &RawRequest::stop);
+  check("bad_words", &RawRequest::bad_words);
 }
 
-TEST(RequestParserTest, StopTokenIds) {
-  EXPECT_EQ(Parse(R"({"stop_token_ids":[1,-2,3.0]})").stop_token_ids,
-            (std::vector<int64_t>{1, -2, 3}));
-  for (const char* value : {"1", "\"1\"", "[\"1\"]", "[1.5]", "[null]", "{}"}) {
-    EXPECT_EQ(Verdict(Field("stop_token_ids", value)), "invalid_type stop_token_ids") << value;
+TEST(RequestParserTest, ListsOfIds) {
+  using Ids = std::vector<int64_t>;
+  const auto check = [](const std::string& name, std::optional<Ids> RawRequest::* field) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(Parse(Field(name, "[1,-2,3.0]")).*field, (Ids{1, -2, 3}));
+    for (const char* value : {"1", "\"1\"", "[\"1\"]", "[1.5]", "[null]", "{}"}) {
+      EXPECT_EQ(Verdict(Field(name, value)), "invalid_type " + name) << value;
+    }
+  };
+  check("stop_token_ids", &RawRequest::stop_token_ids);
+  check("allowed_token_ids", &RawRequest::allowed_token_ids);
+}
+
+TEST(RequestParserTest, LogitBias) {
+  using Biases = std::vector<std::pair<int64_t, double>>;
+  EXPECT_EQ(Parse(R"({"logit_bias":{"5":1,"-7":-0.5}})").logit_bias,
+            (Biases{{5, 1.0}, {-7, -0.5}}));
+  EXPECT_EQ(Parse(R"({"logit_bias":{}})").logit_bias, Biases());
+  for (const char* key : {"a", "", "5a", " 5", "+5", "1.5", "0x5", "9223372036854775808"}) {
+    EXPECT_EQ(Verdict(R"({"logit_bias":{")" + std::string(key) + R"(":1}})"),
+              "invalid_value logit_bias")
+        << key;
+  }
+  for (const char* value : {"1", "[]", "\"5\"", R"({"5":"1"})", R"({"5":null})", R"({"5":[]})"}) {
+    EXPECT_EQ(Verdict(Field("logit_bias", value)), "invalid_type logit_bias") << value;
   }
 }
 
@@ -283,8 +322,8 @@ TEST(RequestParserTest, BodiesThatAreNoObjects) {
 
 TEST(RequestParserTest, UnsupportedParametersAreNamedForTheValidator) {
   const RawRequest raw = Parse(R"({"messages":[{"role":"user","content":"a"}],"tools":[{}],
-                                   "logit_bias":{"5":1},"presence_penalty":0})");
-  EXPECT_EQ(raw.unsupported, (std::vector<std::string>{"tools", "logit_bias"}));
+                                   "suffix":"x","best_of":1})");
+  EXPECT_EQ(raw.unsupported, (std::vector<std::string>{"tools", "suffix"}));
   ASSERT_TRUE(raw.messages.has_value());
 }
 

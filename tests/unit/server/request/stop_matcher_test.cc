@@ -6,11 +6,23 @@ namespace intactkv {
 namespace {
 
 // What is shown of `text` when it arrives in pieces of `piece` bytes.
-std::string Show(const std::vector<std::string>& stops, std::string_view text, size_t piece) {
-  StopMatcher matcher(stops);
+std::string Show(const std::vector<std::string>& stops, std::string_view text, size_t piece,
+                 bool include = false) {
+  StopMatcher matcher(stops, include);
   std::string shown;
   for (size_t at = 0; at < text.size(); at += piece) shown += matcher.Feed(text.substr(at, piece));
   return shown + matcher.Flush();
+}
+
+TEST(StopMatcherTest, ShowsTheStopStringIfIncluded) {
+  for (size_t piece = 1; piece <= 9; ++piece) {
+    EXPECT_EQ(Show({"END"}, "abcENDdef", piece, true), "abcEND");
+    EXPECT_EQ(Show({"END"}, "abcENEN", piece, true), "abcENEN");
+    EXPECT_EQ(Show({"b", "bcd"}, "abcde", piece, true), "ab")
+        << "the shorter one is complete first";
+    EXPECT_EQ(Show({"bcd", "b"}, "abcde", piece, true), "ab");
+    EXPECT_EQ(Show({"\xC3\xA9"}, "caf\xC3\xA9!", piece, true), "caf\xC3\xA9");
+  }
 }
 
 TEST(StopMatcherTest, ShowsTheSameHoweverTheTextIsCut) {

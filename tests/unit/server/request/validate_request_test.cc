@@ -272,6 +272,28 @@ TEST(ValidateRequestTest, FieldsArriveInTheStruct) {
             ValidateRequest(raw, Model()).value()->sampling.seed);
 }
 
+TEST(ValidateRequestTest, EditsArriveSortedAndOnce) {
+  RawRequest raw = Chat();
+  raw.frequency_penalty = -2.0;
+  raw.presence_penalty = 0.5;
+  raw.repetition_penalty = 1.25;
+  raw.logit_bias = {{7, -100.0}, {3, 2.5}};
+  raw.allowed_token_ids = {9, 4, 9};
+  raw.include_stop_str_in_output = true;
+  const auto valid = ValidateRequest(raw, Model());
+  ASSERT_TRUE(valid.ok());
+  const LogitEdits& edits = valid.value()->edits;
+  EXPECT_EQ(edits.frequency_penalty, -2.0f);
+  EXPECT_EQ(edits.presence_penalty, 0.5f);
+  EXPECT_EQ(edits.repetition_penalty, 1.25f);
+  EXPECT_EQ(edits.bias,
+            (std::vector<std::pair<TokenId, float>>{{TokenId(3), 2.5f}, {TokenId(7), -100.0f}}));
+  EXPECT_EQ(edits.allowed, (std::vector<TokenId>{TokenId(4), TokenId(9)}));
+  EXPECT_TRUE(valid.value()->include_stop);
+  raw.logit_bias = {{7, 1.0}, {7, 1.0}};
+  EXPECT_EQ(ValidateRequest(raw, Model()).error().param, "logit_bias");
+}
+
 // What BuildGeneration makes of `raw`: max_new_tokens, or the error's code and param.
 std::string Build(RawRequest raw) {
   const FakeTextCodec codec;
@@ -316,6 +338,29 @@ TEST(BuildGenerationTest, ATemplateThatRefusesNamesTheMessages) {
   RawRequest raw = Chat();
   raw.messages = std::vector<ChatMessage>{{"user", kFakeRefusedContent}};
   EXPECT_EQ(Build(raw), "invalid_value messages");
+}
+
+TEST(BuildGenerationTest, EditsAreSharedOnlyIfThereAreAny) {
+  const FakeTextCodec codec;
+  const auto edits_of = [&](const RawRequest& raw) {
+    const auto valid = ValidateRequest(raw, Model());
+    return BuildGeneration(valid.value(), codec, Model(), absl::InfiniteFuture())
+        .value()
+        .sampling.edits;
+  };
+  RawRequest raw = Text();
+  raw.frequency_penalty = 0.0;
+  raw.repetition_penalty = 1.0;
+  raw.logit_bias.emplace();
+  EXPECT_EQ(edits_of(raw), nullptr);
+  raw.bad_words = {"no"};
+  ASSERT_NE(edits_of(raw), nullptr);
+  EXPECT_EQ(edits_of(raw)->bad_words,
+            (std::vector<std::vector<TokenId>>{ByteTokens("no"), ByteTokens(" no")}));
+  raw.bad_words.reset();
+  raw.presence_penalty = 0.1;
+  ASSERT_NE(edits_of(raw), nullptr);
+  EXPECT_TRUE(edits_of(raw)->reads_history());
 }
 
 TEST(BuildGenerationTest, EndIdsAndOwnStopIdsBothStop) {

@@ -12,6 +12,12 @@ constexpr char kTooLong[] = "context_length_exceeded";
 
 std::string Text(size_t bytes) { return "\"" + std::string(bytes, 'a') + "\""; }
 std::string Ids(size_t count) { return "[3" + Repeat(",3", count - 1) + "]"; }
+std::string Words(size_t count) { return "[\"w\"" + Repeat(",\"w\"", count - 1) + "]"; }
+std::string Biases(int count) {
+  std::string out = "{\"0\":1";
+  for (int id = 1; id < count; ++id) out += ",\"" + std::to_string(id) + "\":1";
+  return out + "}";
+}
 
 class LimitMaker {
  public:
@@ -20,6 +26,7 @@ class LimitMaker {
       path_ = path;
       base_ = GoodBody(path);
       Sampling();
+      Edits();
       Lengths();
       Stops();
     }
@@ -52,6 +59,26 @@ class LimitMaker {
     Add("n", "8", "9");
     Add("seed", "9223372036854775807", "9223372036854775808").on_grpc = false;
     Add("seed", "-9223372036854775808", "-9223372036854775809").on_grpc = false;
+  }
+
+  void Edits() {
+    for (const char* field : {"frequency_penalty", "presence_penalty"}) {
+      Add(field, "-2", "-2.0000001");
+      Add(field, "2", "2.0000001");
+    }
+    Add("repetition_penalty", "1e-38", "0");
+    Add("repetition_penalty", "2", "2.0000001");
+    Add("logit_bias", R"({"0":100})", R"({"0":100.0000001})");
+    Add("logit_bias", R"({"319":-100})", R"({"319":-100.0000001})");
+    Add("logit_bias", R"({"0":1})", R"({"-1":1})");
+    Add("logit_bias", R"({"319":1})", R"({"320":1})");
+    Add("logit_bias", Biases(300), Biases(301));
+    Add("allowed_token_ids", "[3]", "[]").on_grpc = false;
+    Add("allowed_token_ids", "[0,319]", "[0,320]");
+    Add("allowed_token_ids", Ids(4096), Ids(4097));
+    Add("bad_words", Words(64), Words(65));
+    Add("bad_words", "[" + Text(1) + "]", "[" + Text(0) + "]");
+    Add("bad_words", "[" + Text(256) + "]", "[" + Text(257) + "]");
   }
 
   void Lengths() {

@@ -38,6 +38,7 @@ class RowMaker {
     }
     Lengths();
     Sampling();
+    Edits();
     Stops();
     Output();
     TooLong();
@@ -192,6 +193,25 @@ class RowMaker {
     OutOfRange("n", {"0", "-1", "9", "4294967297"});
   }
 
+  void Edits() {
+    for (const char* field : {"frequency_penalty", "presence_penalty", "repetition_penalty"}) {
+      WrongTypes(field, {"\"1\"", "true", "[]", "{}"});
+      OutOfRange(field, {"-2.001", "2.001", "1e300", "-1e300"});
+      OutOfRange(field, {"1e400", "-1e400"}, OnGrpc::kNot);
+    }
+    OutOfRange("repetition_penalty", {"0", "-1", "1e-320"});
+    WrongTypes("logit_bias", {"1", "[]", "\"3\"", R"({"3":"1"})", R"({"3":null})"});
+    OutOfRange("logit_bias", {R"({"320":1})", R"({"-1":1})", R"({"3":100.1})", R"({"3":-1e300})"});
+    OutOfRange("logit_bias", {R"({"a":1})", R"({"3":1,"03":1})", R"({"3":1e400})"}, OnGrpc::kNot);
+    WrongTypes("allowed_token_ids", {"1", "\"a\"", "[true]", "[0.5]", "{}"});
+    OutOfRange("allowed_token_ids", {"[-1]", "[320]", "[3" + Repeat(",3", 4096) + "]"});
+    OutOfRange("allowed_token_ids", {"[]"}, OnGrpc::kNot);
+    WrongTypes("bad_words", {"1", "{}", "true", "[1]", "[\"a\",null]"});
+    OutOfRange("bad_words", {"[\"a\"" + Repeat(",\"a\"", 64) + "]", R"(["a",""])",
+                             "[" + Quoted(std::string(257, 'a')) + "]"});
+    WrongTypes("include_stop_str_in_output", {"1", "\"true\"", "[]"});
+  }
+
   void Stops() {
     WrongTypes("stop", {"1", "{}", "true", "[1]", "[[\"a\"]]", "[\"a\",null]"});
     OutOfRange("stop",
@@ -245,8 +265,7 @@ class RowMaker {
     const std::pair<const char*, const char*> fields[] = {
         {"tools", R"([{"type":"function"}])"},
         {"response_format", R"({"type":"json_object"})"},
-        {"logit_bias", R"({"3":1})"},
-        {"presence_penalty", "0.5"},
+        {"suffix", "\"x\""},
         {"echo", "true"},
         {"best_of", "2"},
         {"chat_template", "\"{{ x }}\""},
