@@ -59,7 +59,6 @@ struct GgufValue {
 
 using GgufTensor = WeightTensor;
 
-
 // Immutable once parsed; movable. Thread-compatible, const calls from any thread. The tensors' data
 // live as long as the object (Open) or as the caller's buffer (Parse).
 class GgufFile : public WeightFiles {

@@ -1,6 +1,7 @@
 #include "engine/text/jinja/sequence_filters.h"
 
 #include <algorithm>
+#include <span>
 
 #include "engine/base/status_macros.h"
 #include "engine/text/jinja/filters.h"
@@ -35,6 +36,23 @@ struct Keyed {
   Value value;
 };
 
+// The first two sorted runs of `width` items become one, at the end of `merged`.
+absl::Status MergeRuns(std::span<Keyed> items, size_t width, bool reverse, Budget& budget,
+                       std::vector<Keyed>& merged) {
+  size_t a = 0, b = std::min(width, items.size());
+  const size_t a_end = b, b_end = std::min(b + width, items.size());
+  while (a < a_end || b < b_end) {
+    bool take_b = a == a_end;
+    if (a < a_end && b < b_end) {
+      const Value &left = items[a].key, &right = items[b].key;
+      ASSIGN_OR_RETURN(
+          take_b, reverse ? Compare("<", left, right, budget) : Compare("<", right, left, budget));
+    }
+    merged.push_back(std::move(items[take_b ? b++ : a++]));
+  }
+  return absl::OkStatus();
+}
+
 // A merge sort of our own: a comparison can fail, and with a NaN it is no order at all, which
 // std::sort must not see. Stable.
 absl::StatusOr<Values> SortByKey(std::vector<Keyed> items, bool reverse, Budget& budget) {
@@ -43,17 +61,7 @@ absl::StatusOr<Values> SortByKey(std::vector<Keyed> items, bool reverse, Budget&
     RETURN_IF_ERROR(budget.Spend(items.size()));
     merged.clear();
     for (size_t begin = 0; begin < items.size(); begin += 2 * width) {
-      size_t a = begin, b = std::min(begin + width, items.size());
-      const size_t a_end = b, b_end = std::min(b + width, items.size());
-      while (a < a_end || b < b_end) {
-        bool take_b = a == a_end;
-        if (a < a_end && b < b_end) {
-          const Value &left = items[a].key, &right = items[b].key;
-          ASSIGN_OR_RETURN(take_b, reverse ? Compare("<", left, right, budget)
-                                           : Compare("<", right, left, budget));
-        }
-        merged.push_back(std::move(items[take_b ? b++ : a++]));
-      }
+      RETURN_IF_ERROR(MergeRuns(std::span(items).subspan(begin), width, reverse, budget, merged));
     }
     items.swap(merged);
   }
