@@ -153,8 +153,8 @@ TEST_F(GrpcBadInputTest, FieldLimitsLieWhereThoseOfRestLie) {
 
 // A field that has values to check has rows: a new one without them fails here.
 TEST_F(GrpcBadInputTest, EveryCheckedFieldHasRows) {
-  const std::set<std::string> unchecked = {"ignore_eos", "logprobs", "return_token_ids", "seed",
-                                           "user"};
+  const std::set<std::string> unchecked = {"ignore_eos", "logprobs", "return_token_ids",
+                                           "seed",       "user",     "include_stop_str_in_output"};
   std::set<std::string> named;
   for (const BadInput& row : GenerationRows()) {
     if (row.grpc_request.empty()) continue;
@@ -169,7 +169,8 @@ TEST_F(GrpcBadInputTest, EveryCheckedFieldHasRows) {
 }
 
 TEST_F(GrpcBadInputTest, NumbersThatJsonCannotSayAreRefusedByName) {
-  for (const char* field : {"temperature", "top_p", "min_p"}) {
+  for (const char* field : {"temperature", "top_p", "min_p", "frequency_penalty",
+                            "presence_penalty", "repetition_penalty"}) {
     for (const char* value : {"\"NaN\"", "\"Infinity\"", "\"-Infinity\""}) {
       SCOPED_TRACE(std::string(field) + " " + value);
       const std::string text = ToJson({{"prompt", "\"a\""}, {field, value}});
