@@ -11,12 +11,7 @@ STEPS_UNTIL_HEARD = 75  # half a second at the best of speeds
 ENDLESS = {"temperature": 0.0, "max_tokens": 1500, "ignore_eos": True}  # some ten seconds at the best of speeds
 
 
-class CancelTest(unittest.TestCase):
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = harness.Server()
-        cls.addClassCleanup(cls.server.kill)
+class CancelTest(harness.ServerCase):
 
     def assert_cancelled(self, leave):
         """Runs `leave` (which starts, reads a little and goes) and checks that what it held is back."""

@@ -3,19 +3,11 @@
 import unittest
 
 import clients
-import harness
 
 QUESTION = [{"role": "user", "content": "Name the capital of France."}]
 
 
-class ChatTest(unittest.TestCase):
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = harness.Server()
-        cls.addClassCleanup(cls.server.kill)
-        cls.client = clients.openai_client(cls.server)
-        cls.model = cls.client.models.list().data[0].id
+class ChatTest(clients.OpenAiCase):
 
     def test_streamed_answer_names_paris(self):
         stream = self.client.chat.completions.create(model=self.model, messages=QUESTION, temperature=0, max_tokens=64,

@@ -29,6 +29,16 @@ def openai_client(server):
                          timeout=harness.DEADLINE_SECONDS)
 
 
+class OpenAiCase(harness.ServerCase):
+    """And the SDK's client with the served model's name."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.client = openai_client(cls.server)
+        cls.model = cls.client.models.list().data[0].id
+
+
 class ReflectionClient:
     """Knows nothing but the address: the service's own reflection gives it the messages."""
 

@@ -243,3 +243,12 @@ def all_at_once(calls):
 def common_prefix(a, b):
     """How many leading elements are equal."""
     return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+
+
+class ServerCase(unittest.TestCase):
+    """Tests that share one server in the default configuration, `self.server`."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+        cls.addClassCleanup(cls.server.kill)

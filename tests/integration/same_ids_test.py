@@ -10,12 +10,7 @@ MESSAGES = [{"role": "system", "content": "You answer in one short sentence."},
 FIELDS = {"temperature": 0.0, "max_tokens": 40, "return_token_ids": True}
 
 
-class SameIdsTest(unittest.TestCase):
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = harness.Server()
-        cls.addClassCleanup(cls.server.kill)
+class SameIdsTest(harness.ServerCase):
 
     def rest(self):
         answer = self.server.chat(messages=MESSAGES, **FIELDS)

@@ -6,20 +6,12 @@ Differences of log probabilities are differences of logits: enough to say which 
 import unittest
 
 import clients
-import harness
 
 PROMPT = "Once upon a time there was a little"
 SEED = 1234
 
 
-class SamplingTest(unittest.TestCase):
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = harness.Server()
-        cls.addClassCleanup(cls.server.kill)
-        cls.client = clients.openai_client(cls.server)
-        cls.model = cls.client.models.list().data[0].id
+class SamplingTest(clients.OpenAiCase):
 
     def complete(self, max_tokens=12, temperature=0, extra=None, **fields):
         extra = {"return_token_ids": True, **(extra or {})}

@@ -3,13 +3,11 @@
 #include <utility>
 
 #include "kernels/cpu/avx512/intrinsics.h"
+#include "kernels/cpu/linear_args.inc"
 #include "kernels/cpu/linear_kernels.h"
 
 namespace intactkv {
 namespace {
-
-constexpr int kGroup = 32;
-constexpr int kTile = 16;
 
 // Writes the outputs of one tile that exist. `valid` >= 1.
 inline void StoreTile(float* out, __m512 y, int valid) {
@@ -118,28 +116,6 @@ template <CodeFormat kFormat>
   } else {
     return value;
   }
-}
-
-// The arguments from row `row` and tile `tile` on: what the inner loops add up is then strips
-// alone.
-template <CodeFormat kFormat>
-[[gnu::always_inline]] inline IntLinearArgs StartAt(IntLinearArgs a, int row, int tile) {
-  const int64_t strips = a.cols / kGroup;
-  const int64_t params = tile * (a.cols / kFormat.span()) * kTile;
-  a.weights.codes += tile * strips * 64 * kFormat.bits;
-  a.weights.scales += params;
-  if constexpr (kFormat.has_minimum) a.weights.minima += params;
-  if constexpr (kFormat.two_level) {
-    const int64_t factors = tile * (a.cols / kFormat.group) * kTile;
-    a.weights.scale_factors += factors;
-    if constexpr (kFormat.has_minimum) a.weights.minimum_factors += factors;
-  }
-  a.x.q += row * a.cols;
-  a.x.scale += row * strips;
-  a.x.scaled_sum += row * strips;
-  a.x.sum += row * strips;
-  a.x.first_sum += row * strips;
-  return a;
 }
 
 // Adds group kFirst / group of strip `strip` to y. Two accumulators per (row, tile), at most 24 of

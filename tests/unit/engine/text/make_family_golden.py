@@ -13,6 +13,7 @@ import struct
 import sys
 
 import tokenizers
+from corpus_chunks import chunks
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -69,15 +70,6 @@ def from_json(path):
     tokenizer = Tokenizer.from_file(path)
     tokenizer.encode_special_tokens = True
     return lambda text: tokenizer.encode(text).ids
-
-
-def chunks(path):
-    data = open(path, "rb").read()
-    pos = 0
-    while pos < len(data):
-        size, = struct.unpack_from("<Q", data, pos)
-        yield data[pos + 8:pos + 8 + size]
-        pos += 8 + size
 
 
 def main():

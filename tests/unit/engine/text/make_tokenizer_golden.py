@@ -11,6 +11,7 @@ import struct
 import sys
 
 import tokenizers
+from corpus_chunks import chunks
 from gguf import GGUFReader
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -24,15 +25,6 @@ def build(path):
         pre_tokenizers.Digits(individual_digits=True),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
     return tokenizer
-
-
-def chunks(path):
-    data = open(path, "rb").read()
-    pos = 0
-    while pos < len(data):
-        size, = struct.unpack_from("<Q", data, pos)
-        yield data[pos + 8:pos + 8 + size]
-        pos += 8 + size
 
 
 def main():
