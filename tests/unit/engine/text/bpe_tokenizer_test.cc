@@ -2,14 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <openssl/sha.h>
-
-#include <fstream>
-#include <sstream>
 
 #include "engine/base/rng.h"
 #include "tests/unit/engine/text/corpus.h"
 #include "tests/unit/engine/text/gguf_tokenizer.h"
+#include "tests/unit/engine/text/golden_ids.h"
 
 namespace intactkv {
 namespace {
@@ -28,17 +25,6 @@ std::string Text(const BpeTokenizer& tokenizer, const std::vector<int32_t>& ids)
   std::string text;
   for (const int32_t id : ids) text += tokenizer.TokenBytes(TokenId(id));
   return text;
-}
-
-std::string Sha256(std::string_view bytes) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
-  std::string hex;
-  for (const unsigned char b : digest) {
-    hex += "0123456789abcdef"[b >> 4];
-    hex += "0123456789abcdef"[b & 15];
-  }
-  return hex;
 }
 
 class RealVocabularyTest : public ::testing::Test {
@@ -67,27 +53,9 @@ TEST_F(RealVocabularyTest, GoldenIds) {
 }
 
 TEST_F(RealVocabularyTest, EqualsTheTokenizersPackageOnTheCorpus) {
-  std::ifstream golden(INTACTKV_SOURCE_DIR "/tests/unit/engine/text/tokenizer_golden.txt");
-  std::string line;
-  ASSERT_TRUE(std::getline(golden, line));
-  size_t total = 0;
-  const std::vector<std::string> chunks = testing::MakeCorpus(*data_);
-  for (size_t i = 0; i < chunks.size(); ++i) {
-    ASSERT_TRUE(std::getline(golden, line)) << "chunk " << i;
-    std::istringstream fields(line);
-    std::string text_hash, ids_hash;
-    size_t count = 0;
-    fields >> text_hash >> count >> ids_hash;
-    ASSERT_EQ(Sha256(chunks[i]), text_hash) << "the corpus changed: run make_tokenizer_golden.py";
-    const std::vector<int32_t> ids = Ids(*tokenizer_, chunks[i]);
-    EXPECT_EQ(ids.size(), count) << "chunk " << i;
-    EXPECT_EQ(Sha256({reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t)}),
-              ids_hash)
-        << "chunk " << i;
-    total += chunks[i].size();
-  }
-  EXPECT_FALSE(std::getline(golden, line));
-  EXPECT_GE(total, 1'000'000u);
+  testing::ExpectGoldenIds(INTACTKV_SOURCE_DIR "/tests/unit/engine/text/tokenizer_golden.txt", 64,
+                           testing::MakeCorpus(*data_),
+                           [&](std::string_view text) { return Ids(*tokenizer_, text); });
 }
 
 TEST_F(RealVocabularyTest, RoundTripsEveryByteThatTheVocabularyHas) {

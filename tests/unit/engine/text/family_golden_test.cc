@@ -1,9 +1,5 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <openssl/sha.h>
-
-#include <fstream>
-#include <sstream>
 
 #include "engine/base/rng.h"
 #include "engine/text/nfc.h"
@@ -11,6 +7,7 @@
 #include "engine/text/utf8.h"
 #include "tests/unit/engine/text/corpus.h"
 #include "tests/unit/engine/text/family_vocabulary.h"
+#include "tests/unit/engine/text/golden_ids.h"
 
 namespace intactkv {
 namespace {
@@ -32,17 +29,6 @@ struct Family {
 
 // GoogleTest would print the bytes of the struct.
 void PrintTo(const Family& family, std::ostream* out) { *out << family.name; }
-
-std::string HalfSha256(std::string_view bytes) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
-  std::string hex;
-  for (size_t i = 0; i < 8; ++i) {
-    hex += "0123456789abcdef"[digest[i] >> 4];
-    hex += "0123456789abcdef"[digest[i] & 15];
-  }
-  return hex;
-}
 
 std::vector<int32_t> Ids(const TextCodec& codec, std::string_view text) {
   const absl::StatusOr<std::vector<TokenId>> tokens = codec.Encode(text);
@@ -73,27 +59,9 @@ class FamilyTest : public ::testing::TestWithParam<Family> {
 };
 
 TEST_P(FamilyTest, EqualsTheTokenizersPackageOnTheCorpus) {
-  std::ifstream golden(Folder() + GetParam().name + ".golden");
-  std::string line;
-  ASSERT_TRUE(std::getline(golden, line));
-  size_t total = 0;
-  const std::vector<std::string> chunks = testing::MakeFamilyCorpus(data_);
-  for (size_t i = 0; i < chunks.size(); ++i) {
-    ASSERT_TRUE(std::getline(golden, line)) << "chunk " << i;
-    std::istringstream fields(line);
-    std::string text_hash, ids_hash;
-    size_t count = 0;
-    fields >> text_hash >> count >> ids_hash;
-    ASSERT_EQ(HalfSha256(chunks[i]), text_hash) << "the corpus changed: run make_family_golden.py";
-    const std::vector<int32_t> ids = Ids(*codec_, chunks[i]);
-    EXPECT_EQ(ids.size(), count) << "chunk " << i;
-    EXPECT_EQ(HalfSha256({reinterpret_cast<const char*>(ids.data()), ids.size() * sizeof(int32_t)}),
-              ids_hash)
-        << "chunk " << i;
-    total += chunks[i].size();
-  }
-  EXPECT_FALSE(std::getline(golden, line));
-  EXPECT_GE(total, 1'000'000u);
+  testing::ExpectGoldenIds(Folder() + GetParam().name + ".golden", 16,
+                           testing::MakeFamilyCorpus(data_),
+                           [&](std::string_view text) { return Ids(*codec_, text); });
 }
 
 class FetchedFamilyTest : public FamilyTest {};
