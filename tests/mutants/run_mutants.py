@@ -77,7 +77,8 @@ class Tree:
         """The exit status of the mutant's cases; None when the filter chose none."""
         status = self.run([self.build / "bin" / mutant.fields["target"], "--gtest_brief=1",
                            f"--gtest_filter={mutant.fields['filter']}"], TEST_SECONDS)
-        return None if "[  PASSED  ] 0 tests" in self.log.read_text(errors="replace") else status
+        # Zero passed as well when every case failed: then the status tells.
+        return None if status == 0 and "[  PASSED  ] 0 tests" in self.log.read_text(errors="replace") else status
 
     def patch(self, mutant, reverse=False):
         flags = ["--reverse"] if reverse else []
