@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Runs the long forms (label `long`) and records commit, duration and counts under docs/long/.
+# Runs the long forms (label `long`), fuzzes every parser, and records commit, duration and counts under docs/long/.
 #
 #   bash scripts/long.sh [ctest arguments]
+#
+# Each fuzz target runs for INTACTKV_FUZZ_SECONDS (600 by default, 0 leaves them out), one per core at a time.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
-bash scripts/install-deps.sh
+bash scripts/install-deps.sh --dev
 bash scripts/fetch-model.sh >/dev/null
 bash tests/integration/make-venv.sh
 cmake --preset release >/dev/null
@@ -28,6 +30,10 @@ ctest --test-dir build/release -L '^long$' -j "$(nproc)" --output-on-failure --o
   echo "compiler: $(sed -n 's/^CMAKE_CXX_COMPILER:[^=]*=//p' build/release/CMakeCache.txt | xargs -I{} {} --version | head -n 1)"
   echo "duration: $((SECONDS - started)) s"
 } >"$log"
+fuzz_seconds=${INTACTKV_FUZZ_SECONDS:-600}
+if [ "$fuzz_seconds" != 0 ]; then
+  bash scripts/fuzz.sh --seconds "$fuzz_seconds" | tee -a "$log" || status=1
+fi
 counted=0
 python3 scripts/count_tests.py --each "$results" | tee -a "$log" || counted=$?
 [ "$counted" = 0 ] || status=1

@@ -1,5 +1,5 @@
-// Any bytes as a model file: parse, read the configuration, describe. Must not crash, and an error
-// must be one line.
+// Any bytes as a model file: parse, read every key and every byte of every tensor, read the
+// configuration, describe. Must not crash, and an error must be one line.
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -32,6 +32,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     (void)file->GetFloatArray(key);
     (void)file->GetInt(key);
   }
+  size_t used = 0, sum = 0;
+  for (const intactkv::WeightTensor& tensor : file->tensors()) {
+    used += tensor.data.size();
+    for (const std::byte b : tensor.data) sum += static_cast<size_t>(b);
+  }
+  CHECK(used <= size && sum <= used * 255) << "tensors lie in the file, apart from each other";
   const absl::StatusOr<intactkv::ModelConfig> config = intactkv::ReadModelConfig(*file);
   if (config.ok()) {
     (void)intactkv::DescribeModel(*file, *config);
