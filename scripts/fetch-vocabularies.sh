@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the vocabularies that the tokenizer tests compare with (GPT-2, Llama-2, Llama-3, Qwen2) into the user's cache
+# Fetches the vocabularies that the tokenizer tests compare with (GPT-2, Llama-2, Llama-3, Mistral, Qwen2) into the user's cache
 # directory and prints their folder as the last line of stdout. Nothing but tests needs them.
 #
 # Kept in ${XDG_CACHE_HOME:-~/.cache}/intactkv/vocabularies. An interrupted download goes on where it stopped.

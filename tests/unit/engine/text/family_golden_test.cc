@@ -173,6 +173,36 @@ const Family kFamilies[] = {
       {"\t\x01"
        "x",
        {197, 189, 87}}}},
+    {"mistral-v1",
+     "mistral-v1.gguf",
+     true,
+     false,
+     {{"Hello world", {1, 22557, 1526}},
+      {" Hello  world", {1, 28705, 22557, 28705, 1526}},
+      {"I'LL go\r\n\n  in 2024!",
+       {1, 315, 28742, 5292, 576, 28801, 13, 13, 28705, 297, 28705, 28750, 28734, 28750, 28781,
+        28808}},
+      {"今天 naïve 🦙", {1, 28705, 30316, 29354, 1879, 28920, 333, 28705, 243, 162, 169, 156}},
+      {"a\u0301 e\u0301", {1, 264, 28949, 317, 28949}},
+      {"<|im_start|><s>", {1, 523, 28766, 321, 28730, 2521, 28766, 3409, 28713, 28767}},
+      {"\t\x01"
+       "x",
+       {1, 28705, 12, 29534, 28744}}}},
+    {"mistral-v3",
+     "mistral-v3.gguf",
+     true,
+     false,
+     {{"Hello world", {1, 23325, 2294}},
+      {" Hello  world", {1, 29473, 23325, 29473, 2294}},
+      {"I'LL go\r\n\n  in 2024!",
+       {1, 1083, 29510, 6060, 1344, 29569, 781, 781, 29473, 1065, 29473, 29518, 29502, 29518, 29549,
+        29576}},
+      {"今天 naïve 🦙", {1, 29473, 31084, 30122, 2647, 29688, 1101, 29473, 1011, 930, 937, 924}},
+      {"a\u0301 e\u0301", {1, 1032, 29717, 1085, 29717}},
+      {"<|im_start|><s>", {1, 1291, 29534, 1089, 29498, 3289, 29534, 4177, 29481, 29535}},
+      {"\t\x01"
+       "x",
+       {1, 29473, 780, 30302, 29512}}}},
     {"llama3", "llama3.tokenizer.json", false, false, {}},
     {"qwen2", "qwen2.tokenizer.json", false, true, {}},
     {"smollm", "smollm.tokenizer.json", false, false, {}},
@@ -190,7 +220,7 @@ std::string NameOf(const ::testing::TestParamInfo<Family>& info) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, FamilyTest, ::testing::ValuesIn(kFamilies), NameOf);
-INSTANTIATE_TEST_SUITE_P(Families, FetchedFamilyTest, ::testing::ValuesIn(kFamilies, kFamilies + 4),
+INSTANTIATE_TEST_SUITE_P(Families, FetchedFamilyTest, ::testing::ValuesIn(kFamilies, kFamilies + 6),
                          NameOf);
 
 }  // namespace
