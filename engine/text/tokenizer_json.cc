@@ -54,6 +54,7 @@ class TokenizerReader {
   explicit TokenizerReader(const JsonDocument& document) : document_(document) {}
 
   absl::StatusOr<TokenizerData> Read() {
+    RETURN_IF_ERROR(CheckVersion());
     ASSIGN_OR_RETURN(const JsonFields model, document_.GetObject("model"));
     RETURN_IF_ERROR(CheckType(model));
     RETURN_IF_ERROR(ReadTextRules(document_, data_));
@@ -72,6 +73,15 @@ class TokenizerReader {
   }
 
  private:
+  // The `tokenizers` package knows one version, too.
+  absl::Status CheckVersion() {
+    if (!document_.Has("version")) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const std::string version, document_.GetString("version"));
+    if (version == "1.0") return absl::OkStatus();
+    return Unimplemented(document_.Where("version") + ": '" + Printable(version) +
+                         "' is not known; only 1.0 is");
+  }
+
   static absl::Status CheckType(const JsonFields& model) {
     if (!model.Has("type")) return absl::OkStatus();  // files older than the field are BPE
     ASSIGN_OR_RETURN(const std::string type, model.GetString("type"));

@@ -97,6 +97,7 @@ TEST(TokenizerJsonTest, RefusesByNameWhatIsNotBuiltIn) {
     const char* named;
     std::string text;
   } kCases[] = {
+      {"key 'version': '1.1'", With(llama2, R"({"version":"1.0")", R"({"version":"1.1")")},
       {"Unigram", With(llama2, R"("type":"BPE")", R"("type":"Unigram")")},
       {"NFKC", With(llama3, R"("normalizer":null)", R"("normalizer":{"type":"NFKC"})")},
       {"Lowercase", With(llama2, R"({"type":"Prepend","prepend":"▁"})", R"({"type":"Lowercase"})")},
