@@ -90,6 +90,15 @@ absl::Status NameFile(const std::string& path, const absl::Status& status) {
   return {status.code(), ToAbsl(path + ": " + std::string(message))};
 }
 
+// What is wrong with a tensor's numbers is seen only here, by who rounds them and knows no file.
+absl::StatusOr<std::unique_ptr<LlamaModel>> LoadWeights(const OpenedModel& files,
+                                                        const ModelConfig& model, Backend& backend,
+                                                        const LoadOptions& options) {
+  auto loaded = LlamaModel::Load(files.weights(), model, backend, options);
+  if (loaded.status().code() != absl::StatusCode::kInvalidArgument) return loaded;
+  return NameFile(files.weights().path(), loaded.status());
+}
+
 PagePlan PlanOf(const KvPool* pool) {
   if (pool == nullptr) return {};
   return {pool->num_pages(), static_cast<int64_t>(pool->layout().page_bytes)};
@@ -107,9 +116,8 @@ class ServingStack::FullPrecision {
   absl::StatusOr<std::unique_ptr<Executor>> Make() {
     LoadOptions load{.format = WeightFormat::kF32,
                      .progress = ProgressLines(hooks_, "full-precision weights")};
-    ASSIGN_OR_RETURN(
-        std::unique_ptr<LlamaModel> model,
-        LlamaModel::Load(stack_.files_->weights(), stack_.model_, *stack_.backend_, load));
+    ASSIGN_OR_RETURN(std::unique_ptr<LlamaModel> model,
+                     LoadWeights(*stack_.files_, stack_.model_, *stack_.backend_, load));
     if (hot_ == nullptr) {
       const ClassLayout& layout = stack_.hot_->layout();
       ASSIGN_OR_RETURN(hot_, stack_.backend_->CreateKvPool(layout, 1));
@@ -252,7 +260,7 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
   LoadOptions load{.format = ToWeightFormat(config.weights),
                    .progress = ProgressLines(hooks, "weights")};
   ASSIGN_OR_RETURN(std::unique_ptr<LlamaModel> model,
-                   LlamaModel::Load(files_->weights(), model_, *backend_, load));
+                   LoadWeights(*files_, model_, *backend_, load));
   weight_formats_ = model->DescribeFormats();
   weight_rounding_ = model->DescribeRounding();
   const ExecutorOptions options{.activations = ToActivationFormat(config.activations),

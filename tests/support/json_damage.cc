@@ -101,7 +101,60 @@ DamagedText RepeatOrDrop(const std::string& text, Rng* rng) {
   return out;
 }
 
+// The scalar values of `keys`, wherever they stand; strings with their quotes.
+std::vector<Piece> ValuesOf(const std::string& text, std::span<const std::string_view> keys) {
+  std::vector<Piece> out;
+  for (const std::string_view key : keys) {
+    const std::string quoted = '"' + std::string(key) + "\":";
+    for (size_t at = text.find(quoted); at != std::string::npos; at = text.find(quoted, at + 1)) {
+      const size_t begin = text.find_first_not_of(' ', at + quoted.size());
+      const bool is_string = text[begin] == '"';
+      const size_t end =
+          is_string ? text.find('"', begin + 1) + 1 : text.find_first_of(",]}", begin);
+      out.push_back({begin, end - begin});
+    }
+  }
+  return out;
+}
+
+std::string WrongTag(const std::string& value, Rng* rng) {
+  if (value[0] == '"') {
+    const std::string inner = value.substr(1, value.size() - 2);
+    const std::string wrong[] = {"\"" + inner + "x\"", "\"\"", "7", "[]",
+                                 "\"" + inner.substr(1) + "\""};
+    return wrong[rng->Below(std::size(wrong))];
+  }
+  const int64_t number = std::stoll(value);
+  const std::string wrong[] = {std::to_string(number + 1),
+                               std::to_string(number - 1),
+                               std::to_string(number * 2),
+                               std::to_string(number + 32),
+                               "0",
+                               "-1",
+                               "1099511627776",
+                               "1e400",
+                               "0.5",
+                               "\"" + value + "\""};
+  return wrong[rng->Below(std::size(wrong))];
+}
+
 }  // namespace
+
+DamagedText DamageJsonTag(const std::string& text, std::span<const std::string_view> keys,
+                          uint64_t seed, int index) {
+  Rng rng(Mix64(seed) + static_cast<uint64_t>(index));
+  const std::vector<Piece> values = ValuesOf(text, keys);
+  CHECK(!values.empty());
+  const Piece piece = values[rng.Below(values.size())];
+  const std::string value = text.substr(piece.begin, piece.size);
+  std::string wrong = WrongTag(value, &rng);
+  while (wrong == value) wrong = WrongTag(value, &rng);
+  DamagedText out{.what = value + " at " + std::to_string(piece.begin) + " becomes " + wrong,
+                  .structural = true,
+                  .text = text};
+  out.text.replace(piece.begin, piece.size, wrong);
+  return out;
+}
 
 DamagedText DamageJson(const std::string& text, uint64_t seed, int index) {
   Rng rng(Mix64(seed) + static_cast<uint64_t>(index));

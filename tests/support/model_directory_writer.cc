@@ -42,7 +42,8 @@ std::string TinyConfig(const TinyDirectoryOptions& options) {
   return R"({"architectures": [")" + class_name + R"("], "model_type": ")" + options.model_type +
          R"(", "num_hidden_layers": 1, "hidden_size": 64, "intermediate_size": 96,)" +
          R"( "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32,)" +
-         R"( "vocab_size": 96, "max_position_embeddings": 512, "rms_norm_eps": 1e-05,)" +
+         R"( "vocab_size": )" + std::to_string(options.vocab) +
+         R"(, "max_position_embeddings": 512, "rms_norm_eps": 1e-05,)" +
          R"( "rope_theta": 10000.0, "rope_scaling": null, "hidden_act": "silu",)" +
          R"( "sliding_window": null, "eos_token_id": 2, "torch_dtype": "float32",)" +
          R"( "tie_word_embeddings": )" + (options.tied_embeddings ? "true" : "false") + "}";
@@ -59,7 +60,7 @@ std::vector<DirectoryTensor> TinyTensors(const TinyDirectoryOptions& options) {
     out.push_back({name, std::move(shape), std::move(values)});
   };
   const std::string layer = "model.layers.0.";
-  add("model.embed_tokens.weight", {96, 64});
+  add("model.embed_tokens.weight", {options.vocab, 64});
   add(layer + "input_layernorm.weight", {64});
   for (const auto& [name, rows] :
        {std::pair<const char*, int64_t>{"q", 64}, {"k", 32}, {"v", 32}}) {
@@ -77,7 +78,7 @@ std::vector<DirectoryTensor> TinyTensors(const TinyDirectoryOptions& options) {
   add(layer + "mlp.up_proj.weight", {96, 64});
   add(layer + "mlp.down_proj.weight", {64, 96});
   add("model.norm.weight", {64});
-  if (!options.tied_embeddings) add("lm_head.weight", {96, 64});
+  if (!options.tied_embeddings) add("lm_head.weight", {options.vocab, 64});
   return out;
 }
 

@@ -26,12 +26,13 @@ DirectoryFiles BuildModelDirectory(const std::string& config_json,
                                    const std::vector<DirectoryTensor>& tensors, TensorType type,
                                    int num_shards = 1);
 
-// A tiny random model of one layer: hidden 64, 2 query heads and 1 KV head of 32, vocabulary 96.
+// A tiny random model of one layer: hidden 64, 2 query heads and 1 KV head of 32.
 struct TinyDirectoryOptions {
   std::string model_type = "llama";  // or "mistral", "qwen2", "qwen3"
   bool tied_embeddings = false;
   TensorType type = TensorType::kF32;
   int num_shards = 1;
+  int vocab = 96;
 };
 DirectoryFiles TinyModelDirectory(const TinyDirectoryOptions& options = {});
 
