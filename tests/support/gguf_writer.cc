@@ -52,20 +52,6 @@ class Sink {
   std::vector<GgufField> fields_;
 };
 
-uint16_t ToHalf(float value) {  // round to nearest even; overflow to infinity
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
-  const float magnitude = std::fabs(value);
-  if (magnitude >= 65520.0f) return static_cast<uint16_t>(sign | 0x7c00u);
-  if (magnitude < 0x1p-14f) {  // subnormal: units of 2^-24
-    return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p24f)));
-  }
-  int exponent = 0;
-  const float fraction = std::frexp(magnitude, &exponent);                    // [0.5, 1)
-  const int mantissa = static_cast<int>(std::nearbyint(fraction * 2048.0f));  // [1024, 2048]
-  return static_cast<uint16_t>(sign + ((exponent + 13) << 10) + mantissa);
-}
-
 uint16_t ToBfloat16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
@@ -153,6 +139,20 @@ GgufField NumberField(const std::string& key, size_t size) {
 }
 
 }  // namespace
+
+uint16_t ToHalf(float value) {  // round to nearest even; overflow to infinity
+  const uint32_t bits = std::bit_cast<uint32_t>(value);
+  const uint16_t sign = static_cast<uint16_t>((bits >> 16) & 0x8000u);
+  const float magnitude = std::fabs(value);
+  if (magnitude >= 65520.0f) return static_cast<uint16_t>(sign | 0x7c00u);
+  if (magnitude < 0x1p-14f) {  // subnormal: units of 2^-24
+    return static_cast<uint16_t>(sign | static_cast<uint16_t>(std::nearbyint(magnitude * 0x1p24f)));
+  }
+  int exponent = 0;
+  const float fraction = std::frexp(magnitude, &exponent);                    // [0.5, 1)
+  const int mantissa = static_cast<int>(std::nearbyint(fraction * 2048.0f));  // [1024, 2048]
+  return static_cast<uint16_t>(sign + ((exponent + 13) << 10) + mantissa);
+}
 
 std::vector<std::byte> EncodeTensor(TensorType type, std::span<const float> values) {
   Sink out;
@@ -263,9 +263,14 @@ void GgufWriter::RemoveKey(const std::string& key) {
 
 void GgufWriter::AddTensor(const std::string& name, TensorType type, std::vector<uint64_t> shape,
                            std::span<const float> values) {
+  AddEncodedTensor(name, type, std::move(shape), EncodeTensor(type, values));
+}
+
+void GgufWriter::AddEncodedTensor(const std::string& name, TensorType type,
+                                  std::vector<uint64_t> shape, std::vector<std::byte> data) {
   static constexpr uint32_t kIds[] = {0, 1,  30, 8,  2,  3, 6,
                                       7, 10, 11, 12, 13, 14};  // in the order of TensorType
-  AddRawTensor(name, kIds[static_cast<size_t>(type)], std::move(shape), EncodeTensor(type, values));
+  AddRawTensor(name, kIds[static_cast<size_t>(type)], std::move(shape), std::move(data));
 }
 
 void GgufWriter::AddRawTensor(const std::string& name, uint32_t type, std::vector<uint64_t> shape,

@@ -45,6 +45,8 @@ struct GgufImage {
   size_t data_start = 0;
 };
 
+uint16_t ToHalf(float value);  // fp16, round to nearest even; overflow to infinity
+
 // Values of a blocked or float type from floats and back. Blocked types: round to nearest, for
 // blocks of 32 with the scale rule of ggml's reference quantizers; values.size() is a multiple of
 // the block.
@@ -70,6 +72,8 @@ class GgufWriter {
   // shape[0] are the columns; values.size() is the product of the shape.
   void AddTensor(const std::string& name, TensorType type, std::vector<uint64_t> shape,
                  std::span<const float> values);
+  void AddEncodedTensor(const std::string& name, TensorType type, std::vector<uint64_t> shape,
+                        std::vector<std::byte> data);
   // As it is: any type number, any bytes.
   void AddRawTensor(const std::string& name, uint32_t type, std::vector<uint64_t> shape,
                     std::vector<std::byte> data);

@@ -153,13 +153,22 @@ float GetHalf(std::span<const std::byte> block, int at) {
   return HalfToFloat(bits);
 }
 
-// The largest fp16 number not above `value`, which is not negative.
-void PutHalf(int at, float value, std::span<std::byte> block) {
+// The largest fp16 number not above `value`, which is not negative: its bits.
+uint16_t HalfBitsBelow(float value) {
   uint16_t bits = 0;  // positive fp16 numbers are in the order of their bits
   for (uint16_t step = 0x4000; step > 0; step = static_cast<uint16_t>(step >> 1)) {
     const auto next = static_cast<uint16_t>(bits + step);
     if (next <= 0x7bff && HalfToFloat(next) <= value) bits = next;
   }
+  return bits;
+}
+
+float HalfBelow(float value) { return HalfToFloat(HalfBitsBelow(value)); }
+
+// `value`: an fp16 number, not negative.
+void PutHalf(int at, float value, std::span<std::byte> block) {
+  const uint16_t bits = HalfBitsBelow(value);
+  CHECK(HalfToFloat(bits) == value);
   std::memcpy(block.data() + at, &bits, sizeof(bits));
 }
 
@@ -186,11 +195,34 @@ Range RangeOf(const Layout& layout, std::span<const float> x) {
 
 }  // namespace
 
+std::vector<std::byte> PackKQuant(TensorType type, const KQuantBlock& block) {
+  const Layout& layout = LayoutOf(type);
+  const auto sub = static_cast<size_t>(layout.sub_block);
+  CHECK(block.codes.size() == 256 && block.scales.size() == 256 / sub);
+  std::vector<std::byte> out(static_cast<size_t>(layout.bytes));
+  PutHalf(layout.d, block.d, out);
+  for (size_t j = 0; j < block.scales.size(); ++j) {
+    Put(layout.scale(static_cast<int>(j)), block.scales[j] + layout.scale_zero, out);
+  }
+  if (layout.dmin >= 0) {
+    CHECK_EQ(block.minima.size(), block.scales.size());
+    PutHalf(layout.dmin, block.dmin, out);
+    for (size_t j = 0; j < block.minima.size(); ++j) {
+      Put(layout.minimum(static_cast<int>(j)), block.minima[j], out);
+    }
+  }
+  for (size_t i = 0; i < 256; ++i) {
+    const int code = block.codes[i] + layout.code_zero;
+    CHECK(code >= 0 && code <= layout.code_top);
+    Put(layout.code(static_cast<int>(i)), code, out);
+  }
+  return out;
+}
+
 std::vector<std::byte> EncodeKQuant(TensorType type, std::span<const float> values) {
   CHECK_EQ(values.size(), 256u);
   const Layout& layout = LayoutOf(type);
   const auto sub = static_cast<size_t>(layout.sub_block);
-  std::vector<std::byte> out(static_cast<size_t>(layout.bytes));
   std::vector<Range> ranges;
   Range most;
   for (size_t at = 0; at < 256; at += sub) {
@@ -198,29 +230,22 @@ std::vector<std::byte> EncodeKQuant(TensorType type, std::span<const float> valu
     most.scale = std::max(most.scale, std::fabs(ranges.back().scale));
     most.minimum = std::max(most.minimum, ranges.back().minimum);
   }
-  PutHalf(layout.d, most.scale / static_cast<float>(layout.scale_top), out);
-  const float d = GetHalf(out, layout.d);
-  float dmin = 0;
-  if (layout.dmin >= 0) {
-    PutHalf(layout.dmin, most.minimum / static_cast<float>(layout.scale_top), out);
-    dmin = GetHalf(out, layout.dmin);
-  }
+  KQuantBlock block;
+  block.d = HalfBelow(most.scale / static_cast<float>(layout.scale_top));
+  if (layout.dmin >= 0) block.dmin = HalfBelow(most.minimum / static_cast<float>(layout.scale_top));
   for (size_t j = 0; j < ranges.size(); ++j) {
-    const int scale = Round(ranges[j].scale / d, -layout.scale_top, layout.scale_top);
-    Put(layout.scale(static_cast<int>(j)), scale + layout.scale_zero, out);
-    int minimum = 0;
-    if (layout.dmin >= 0) {
-      minimum = Round(ranges[j].minimum / dmin, 0, layout.scale_top);
-      Put(layout.minimum(static_cast<int>(j)), minimum, out);
-    }
+    block.scales.push_back(Round(ranges[j].scale / block.d, -layout.scale_top, layout.scale_top));
+    const int minimum =
+        layout.dmin >= 0 ? Round(ranges[j].minimum / block.dmin, 0, layout.scale_top) : 0;
+    block.minima.push_back(minimum);
     for (size_t i = j * sub; i < (j + 1) * sub; ++i) {
-      const float steps =
-          (values[i] + dmin * static_cast<float>(minimum)) / (d * static_cast<float>(scale));
-      Put(layout.code(static_cast<int>(i)),
-          Round(steps + static_cast<float>(layout.code_zero), 0, layout.code_top), out);
+      const float steps = (values[i] + block.dmin * static_cast<float>(minimum)) /
+                          (block.d * static_cast<float>(block.scales[j]));
+      const int code = Round(steps + static_cast<float>(layout.code_zero), 0, layout.code_top);
+      block.codes.push_back(code - layout.code_zero);
     }
   }
-  return out;
+  return PackKQuant(type, block);
 }
 
 void DecodeKQuant(TensorType type, std::span<const std::byte> block, std::vector<float>* out) {

@@ -10,6 +10,17 @@
 
 namespace intactkv::test {
 
+// What one block says: value i is d * scales[i / n] * codes[i] - dmin * minima[i / n], where n is
+// 16 or 32 by type. Numbers that the type cannot hold are a CHECK failure.
+struct KQuantBlock {
+  float d = 0;  // d and dmin: fp16 numbers, not negative
+  float dmin = 0;
+  std::vector<int> scales = {};
+  std::vector<int> minima = {};  // read by the types that have minima (Q2_K, Q4_K, Q5_K)
+  std::vector<int> codes = {};
+};
+std::vector<std::byte> PackKQuant(TensorType type, const KQuantBlock& block);
+
 // 256 values as one block of K-quant `type`, rounded to nearest.
 std::vector<std::byte> EncodeKQuant(TensorType type, std::span<const float> values);
 

@@ -1,5 +1,5 @@
 // Each served family against Transformers, in the reference configuration (everything in fp32):
-// from a directory of one and of two shards and from GGUF, in F32, F16 and BF16.
+// from a directory of one and of two shards and from GGUF, in every tensor type that is served.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -95,6 +95,14 @@ void ExpectRecorded(const std::vector<float>& logits, const FamilyCase& family) 
   }
 }
 
+// How many tensors of the file are in `type`.
+int NumTensors(const std::string& path, TensorType type) {
+  const absl::StatusOr<GgufFile> file = GgufFile::Open(path);
+  int count = 0;
+  for (const WeightTensor& tensor : file->tensors()) count += tensor.type == type ? 1 : 0;
+  return count;
+}
+
 bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -136,10 +144,38 @@ TEST_P(FamiliesTest, AGgufFileGivesTransformersLogits) {
   EXPECT_TRUE(SameBits(logits, OfGguf(TensorType::kF16)));
 }
 
-// Quantizing changes the numbers, so Transformers' record no longer applies. In its place stands
-// the plain forward pass in double precision, once it has given the record for the unquantized
-// file.
-TEST_P(FamiliesTest, AQuantizedGgufFileGivesTheLogitsOfItsOwnNumbers) {
+std::vector<std::string> NamesOf(FamilyLevels levels) {
+  std::vector<std::string> names = FamilyCaseNames();
+  std::erase_if(names, [&](const auto& name) { return ReadFamilyCase(name).levels != levels; });
+  return names;
+}
+
+class ExactFamiliesTest : public FamiliesTest {};
+
+TEST_P(ExactFamiliesTest, AGgufFileOfEveryBlockedTypeGivesTransformersLogits) {
+  const std::vector<float> plain = OfGguf(TensorType::kF32);
+  for (const TensorType type :
+       {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0,
+        TensorType::kQ5_1, TensorType::kQ2_K, TensorType::kQ3_K, TensorType::kQ4_K,
+        TensorType::kQ5_K, TensorType::kQ6_K}) {
+    SCOPED_TRACE(TensorTypeName(type));
+    const std::vector<float> logits = OfGguf(type);
+    EXPECT_GE(NumTensors(path_, type), 15) << "every matrix of two layers, and the embedding";
+    ExpectRecorded(logits, family_);
+    EXPECT_TRUE(SameBits(logits, plain));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, ExactFamiliesTest,
+                         ::testing::ValuesIn(NamesOf(FamilyLevels::kExact)),
+                         [](const auto& info) { return info.param; });
+
+class RoundedFamiliesTest : public FamiliesTest {};
+
+// Rounding changes the numbers of a plain case, so Transformers' record no longer applies. In its
+// place stands the plain forward pass in double precision, once it has given the record for the
+// file that is not rounded.
+TEST_P(RoundedFamiliesTest, AQuantizedGgufFileGivesTheLogitsOfItsOwnNumbers) {
   const auto reference = [this](TensorType type) {
     const std::vector<std::byte> bytes = FamilyGguf(family_, type).Build().bytes;
     const absl::StatusOr<GgufFile> file = GgufFile::Parse(bytes, "family.gguf");
@@ -153,6 +189,10 @@ TEST_P(FamiliesTest, AQuantizedGgufFileGivesTheLogitsOfItsOwnNumbers) {
     ExpectNear(OfGguf(type), reference(type), family_.rows[0].logits.size());
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Cases, RoundedFamiliesTest,
+                         ::testing::ValuesIn(NamesOf(FamilyLevels::kPlain)),
+                         [](const auto& info) { return info.param; });
 
 TEST_P(FamiliesTest, TheIdentityIsOfTheWeightsNotOfTheFiles) {
   const auto identity = [this](const FamilyFormat& format) {
@@ -187,11 +227,14 @@ INSTANTIATE_TEST_SUITE_P(Cases, FamiliesOfOneArchitectureTest,
 
 TEST(FamilyCasesTest, AllFamiliesAreThere) {
   const std::vector<std::string> names = FamilyCaseNames();
-  EXPECT_EQ(names.size(), 11u);
+  EXPECT_EQ(names.size(), 22u);
+  EXPECT_EQ(NamesOf(FamilyLevels::kPlain).size(), 11u);
   for (const std::string& name : names) {
     const FamilyCase family = ReadFamilyCase(name);
+    const bool exact = family.levels == FamilyLevels::kExact;
+    EXPECT_EQ(exact, name.ends_with("_wide"));
     EXPECT_EQ(family.tokens.size(), 70u);
-    EXPECT_EQ(family.rows.size(), 3u);
+    EXPECT_EQ(family.rows.size(), exact ? 2u : 3u);
     EXPECT_EQ(family.rows.back().position, 69) << "rows behind two full pages";
   }
 }

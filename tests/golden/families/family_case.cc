@@ -9,6 +9,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/rng.h"
+#include "tests/support/exact_blocks.h"
 
 namespace intactkv::test {
 namespace {
@@ -36,6 +37,27 @@ int ScaleOf(const std::string& name) {
     if (name.find(scale.part) != std::string::npos) return scale.exponent;
   }
   return 0;
+}
+
+// Odd integers below 256.
+std::vector<float> PlainWeights(uint64_t seed, size_t count, int exponent) {
+  std::vector<float> out(count);
+  for (size_t i = 0; i < count; ++i) {
+    const int level = static_cast<int>(RandomBits(seed, i) >> 56) * 2 - 255;
+    out[i] = std::ldexp(static_cast<float>(level), -exponent);
+  }
+  return out;
+}
+
+// Four levels, times 1, 2 or 3 per group of 32.
+std::vector<float> ExactWeights(uint64_t seed, size_t count, float step) {
+  std::vector<float> out(count);
+  for (size_t i = 0; i < count; ++i) {
+    const int level = static_cast<int>(RandomBits(seed, i) >> 62) * 2 - 3;
+    const int factor = 1 + static_cast<int>(RandomBits(~seed, i / kExactGroup) % 3);
+    out[i] = step * static_cast<float>(level * factor);
+  }
+  return out;
 }
 
 template <typename T>
@@ -71,6 +93,11 @@ FamilyCase ReadFamilyCase(const std::string& name) {
       words >> tensor.name;
       tensor.shape = ReadAll<int64_t>(words);
       out.tensors.push_back(std::move(tensor));
+    } else if (kind == "levels") {
+      std::string levels;
+      words >> levels;
+      CHECK(levels == "exact") << line;
+      out.levels = FamilyLevels::kExact;
     } else if (kind == "tokens") {
       out.tokens = ReadAll<int32_t>(words);
     } else {
@@ -85,17 +112,16 @@ FamilyCase ReadFamilyCase(const std::string& name) {
   return out;
 }
 
-std::vector<float> FamilyWeights(const NamedShape& tensor) {
+std::vector<float> FamilyWeights(const FamilyCase& family, const NamedShape& tensor) {
   size_t count = 1;
   for (const int64_t size : tensor.shape) count *= static_cast<size_t>(size);
   const uint64_t seed = Fnv1a(tensor.name);
-  const int exponent = ScaleOf(tensor.name);
-  std::vector<float> out(count);
-  for (size_t i = 0; i < count; ++i) {
-    const int step = static_cast<int>(RandomBits(seed, i) >> 56) * 2 - 255;
-    out[i] = std::ldexp(static_cast<float>(step), -exponent);
+  if (family.levels == FamilyLevels::kExact && tensor.shape.size() == 2) {
+    return ExactWeights(seed, count, FamilyStep(tensor));
   }
-  return out;
+  return PlainWeights(seed, count, ScaleOf(tensor.name));
 }
+
+float FamilyStep(const NamedShape& tensor) { return std::ldexp(1.0f, 5 - ScaleOf(tensor.name)); }
 
 }  // namespace intactkv::test

@@ -6,6 +6,7 @@
 #include "engine/base/check.h"
 #include "engine/checkpoint/directory_config.h"
 #include "engine/model/tensor_names.h"
+#include "tests/support/exact_blocks.h"
 
 namespace intactkv::test {
 namespace {
@@ -66,7 +67,7 @@ void AddRopeDivisors(const ModelConfig& config, GgufWriter* writer) {
 DirectoryFiles FamilyDirectory(const FamilyCase& family, const FamilyFormat& format) {
   std::vector<DirectoryTensor> tensors;
   for (const NamedShape& tensor : family.tensors) {
-    tensors.push_back({tensor.name, tensor.shape, FamilyWeights(tensor)});
+    tensors.push_back({tensor.name, tensor.shape, FamilyWeights(family, tensor)});
   }
   return BuildModelDirectory(family.config_json, tensors, format.type, format.num_shards);
 }
@@ -78,13 +79,19 @@ GgufWriter FamilyGguf(const FamilyCase& family, TensorType type) {
   AddShape(*config, &writer);
   for (const NamedShape& tensor : family.tensors) {
     const std::string name = FromHuggingFaceName(tensor.name).value();
-    std::vector<float> values = FamilyWeights(tensor);
+    std::vector<float> values = FamilyWeights(family, tensor);
     const bool is_qk = name.ends_with("attn_q.weight") || name.ends_with("attn_k.weight");
     if (is_qk && config->architecture == "llama") {
       values = Permuted(values, tensor.shape[1], config->head_dim);
     }
     const std::vector<uint64_t> shape(tensor.shape.rbegin(), tensor.shape.rend());
-    writer.AddTensor(name, shape.size() == 1 ? TensorType::kF32 : type, shape, values);
+    if (shape.size() == 1) {
+      writer.AddTensor(name, TensorType::kF32, shape, values);
+    } else if (TensorBlockElements(type) > 1 && family.levels == FamilyLevels::kExact) {
+      writer.AddEncodedTensor(name, type, shape, EncodeExactly(type, values, FamilyStep(tensor)));
+    } else {
+      writer.AddTensor(name, type, shape, values);
+    }
   }
   AddRopeDivisors(*config, &writer);
   return writer;

@@ -17,7 +17,9 @@ struct FamilyFormat {
 DirectoryFiles FamilyDirectory(const FamilyCase& family, const FamilyFormat& format);
 
 // The same model as llama.cpp's converter lays it out: the q and k rows of the llama family
-// permuted, Llama 3's RoPE scaling as a tensor of divisors. Matrices in `type`, vectors in F32.
+// permuted, Llama 3's RoPE scaling as a tensor of divisors. Matrices in `type`, vectors in F32. The
+// numbers are those of FamilyWeights, rounded to a blocked `type` unless the case's levels are
+// exact.
 GgufWriter FamilyGguf(const FamilyCase& family, TensorType type);
 
 }  // namespace intactkv::test

@@ -8,8 +8,12 @@ family_case.cc). They are odd integers below 256 times a power of two, so the sa
 and BF16, and one record stands for all three. Torch on the CPU, float64, eager attention.
 Needs torch, transformers, numpy (they were 2.15.0, 5.23.0, 2.4.6).
 
-A case file holds one line per fact: "config JSON", "tensor NAME SIZES...", "tokens IDS...", and
-"row POSITION LOGITS..." for three positions.
+The cases NAME_wide are the same families at widths that are multiples of 256, the block of the K-quants. Their matrices
+have four levels, times a factor per group of 32 (exact_values_of): every tensor type of GGUF holds such numbers exactly, so
+here too one record stands for all types.
+
+A case file holds one line per fact: "config JSON", "levels exact" for a wide case, "tensor NAME SIZES...", "tokens IDS...",
+and "row POSITION LOGITS..." for a few positions.
 """
 
 import argparse
@@ -23,6 +27,7 @@ import transformers
 HERE = pathlib.Path(__file__).resolve().parent
 NUM_TOKENS = 70  # two full pages and a part
 ROWS = (0, 33, 69)
+WIDE_ROWS = (33, 69)
 TOKEN_SEED = 7
 
 # Powers of two that bring activations, scores and logits to a few units; the first match counts.
@@ -77,6 +82,21 @@ CASES = {
 }
 
 
+def wide(name):
+    """The case with every matrix's columns a multiple of 256; as many heads per KV head as before."""
+    config = CASES[name]()
+    changes = dict(hidden_size=256, intermediate_size=256, vocab_size=97 if name.startswith("qwen") else 96)
+    if name.startswith("smollm2"):
+        changes |= dict(num_attention_heads=12, num_key_value_heads=4, head_dim=64)
+    elif name.startswith("llama2"):
+        changes |= dict(num_attention_heads=8, num_key_value_heads=8, head_dim=32)
+    else:
+        changes |= dict(num_attention_heads=4, num_key_value_heads=2, head_dim=64)
+    for key, value in changes.items():
+        setattr(config, key, value)
+    return config
+
+
 def mix64(x):
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -103,7 +123,15 @@ def values_of(name, count):
     return steps.astype(np.float64) * 2.0**-exponent
 
 
-def make_model(config):
+def exact_values_of(name, count):
+    exponent = next(scale for part, scale in SCALES if part in name)
+    seed = fnv1a(name)
+    levels = (random_bits(seed, count) >> np.uint64(62)).astype(np.int64) * 2 - 3
+    factors = 1 + (random_bits(~seed % 2**64, -(-count // 32)) % np.uint64(3)).astype(np.int64)
+    return (levels * np.repeat(factors, 32)[:count]).astype(np.float64) * 2.0 ** (5 - exponent)
+
+
+def make_model(config, exact):
     config._attn_implementation = "eager"
     model = transformers.AutoModelForCausalLM.from_config(config).to(torch.float64).eval()
     state = model.state_dict()
@@ -112,7 +140,8 @@ def make_model(config):
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     with torch.no_grad():
         for name, tensor in state.items():
-            tensor.copy_(torch.from_numpy(values_of(name, tensor.numel()).reshape(tensor.shape)))
+            formula = exact_values_of if exact and tensor.dim() == 2 else values_of
+            tensor.copy_(torch.from_numpy(formula(name, tensor.numel()).reshape(tensor.shape)))
     return model, shapes
 
 
@@ -122,16 +151,17 @@ def config_text(config, model):
     return json.dumps(fields, sort_keys=True)
 
 
-def record(name, save):
-    config = CASES[name]()
-    model, shapes = make_model(config)
+def record(name, config, save):
+    exact = name.endswith("_wide")
+    model, shapes = make_model(config, exact)
     tokens = (random_bits(TOKEN_SEED, NUM_TOKENS) % np.uint64(config.vocab_size)).astype(np.int64)
     with torch.no_grad():
         logits = model(torch.from_numpy(tokens)[None]).logits[0]
     lines = ["config " + config_text(config, model)]
+    lines += ["levels exact"] if exact else []
     lines += [" ".join(["tensor", tensor, *map(str, shape)]) for tensor, shape in sorted(shapes.items())]
     lines.append("tokens " + " ".join(map(str, tokens)))
-    for row in ROWS:
+    for row in WIDE_ROWS if exact else ROWS:
         lines.append(f"row {row} " + " ".join(f"{value:.7g}" for value in logits[row].tolist()))
     (HERE / "cases" / f"{name}.txt").write_text("\n".join(lines) + "\n")
     if save:
@@ -147,7 +177,8 @@ def main():
     (HERE / "cases").mkdir(exist_ok=True)
     with np.errstate(over="ignore"):
         for name in CASES:
-            record(name, save)
+            record(name, CASES[name](), save)
+            record(f"{name}_wide", wide(name), save)
 
 
 if __name__ == "__main__":
