@@ -49,7 +49,7 @@ def main():
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--seconds", type=int, default=600, help="of each target")
     parser.add_argument("--jobs", type=int, default=1, help="targets at a time")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     targets = arguments.targets or sorted(folder.name for folder in SEEDS.iterdir())
     missing = [target for target in targets if not (arguments.binaries / target).is_file()]
     if missing:

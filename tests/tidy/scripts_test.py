@@ -92,7 +92,7 @@ class FuzzRunnerTest(unittest.TestCase):
             binaries.mkdir()
             (binaries / name).write_text(FUZZER)
             (binaries / name).chmod(0o755)
-            run = subprocess.run([sys.executable, ROOT / "tests/fuzz/run_fuzzers.py", binaries, name, "--seconds", "1"],
+            run = subprocess.run([sys.executable, ROOT / "tests/fuzz/run_fuzzers.py", binaries, "--seconds", "1", name],
                                  capture_output=True, text=True)
         return run.stdout.strip(), run.returncode
 
