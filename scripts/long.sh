@@ -10,6 +10,7 @@ cd "$root"
 
 bash scripts/install-deps.sh --dev
 bash scripts/fetch-model.sh >/dev/null
+bash scripts/fetch-model.sh qwen2.5-coder-0.5b >/dev/null
 bash tests/integration/make-venv.sh
 cmake --preset release >/dev/null
 cmake --build build/release

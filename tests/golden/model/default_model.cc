@@ -18,13 +18,22 @@ std::string Variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// What `variable` names, else `file` in the cache.
+std::string ModelPath(const char* variable, const char* file) {
+  if (const std::string path = Variable(variable); !path.empty()) return path;
+  std::string cache = Variable("XDG_CACHE_HOME");
+  if (cache.empty()) cache = Variable("HOME") + "/.cache";
+  return cache + "/intactkv/" + file;
+}
+
 }  // namespace
 
 std::string DefaultModelPath() {
-  if (const std::string path = Variable("INTACTKV_TEST_MODEL"); !path.empty()) return path;
-  std::string cache = Variable("XDG_CACHE_HOME");
-  if (cache.empty()) cache = Variable("HOME") + "/.cache";
-  return cache + "/intactkv/SmolLM2-135M-Instruct.Q4_1.gguf";
+  return ModelPath("INTACTKV_TEST_MODEL", "SmolLM2-135M-Instruct.Q4_1.gguf");
+}
+
+std::string SecondModelPath() {
+  return ModelPath("INTACTKV_TEST_SECOND_MODEL", "Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf");
 }
 
 absl::Status CheckSha256(const std::string& path, const std::array<uint8_t, 32>& want) {

@@ -51,8 +51,8 @@ class GoldenRun {
     if (options_.check_exact && report_.num_unclear > kMaxUnclearShare * report_.num_positions) {
       Fail("too many positions with a small margin: " + std::to_string(report_.num_unclear));
     }
-    if (options_.check_close && !(report_.mean_kl <= kMaxMeanKl)) {
-      Fail("mean KL " + Scientific(report_.mean_kl) + " > " + Scientific(kMaxMeanKl));
+    if (options_.check_close && !(report_.mean_kl <= options_.max_mean_kl)) {
+      Fail("mean KL " + Scientific(report_.mean_kl) + " > " + Scientific(options_.max_mean_kl));
     }
     if (options_.check_close && !(report_.top1 >= kMinTop1)) {
       Fail("top-1 agreement " + Scientific(report_.top1) + " < " + Scientific(kMinTop1));

@@ -1,9 +1,9 @@
-"""Records the golden reference: what Hugging Face Transformers computes on the default model.
+"""Records a golden reference: what Hugging Face Transformers computes on a real model.
 
-    python make_reference.py MODEL.gguf [--check-float64]
+    python make_reference.py MODEL.gguf [--check-float64] [--prompts N] [--output STEM]
 
-Writes reference.bin (format: README.md) and reference.json (versions, command, measurements) next
-to this file. Torch on the CPU, float32, eager attention, on the dequantized weights of MODEL.gguf.
+Writes STEM.bin (format: README.md) and STEM.json (versions, command, measurements) next to this
+file; STEM is `reference`, the default model's, unless told. Only the first N prompts. Torch on the CPU, float32, eager attention, on the dequantized weights of MODEL.gguf.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import json
 import pathlib
 import platform
 import struct
+import sys
 
 import jinja2
 import numpy as np
@@ -21,7 +22,7 @@ import torch
 import transformers
 
 from double_llama import PlainLlama
-from gguf_llama import GgufLlama
+from gguf_model import GgufModel
 
 HERE = pathlib.Path(__file__).resolve().parent
 MAGIC = b"IKVGOLD1"
@@ -32,8 +33,8 @@ NUM_FIXED = 64
 FIXED_IDS_SEED = 20240229
 LOW_MARGIN = 1e-3
 
-# Known ids of this tokenizer: text -> ids.
-GOLDEN_IDS = {
+# Known ids of each tokenizer: text -> ids.
+GOLDEN_IDS = {"llama": {
     "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
     "<|im_end|>\n": [1, 9690, 198, 2683, 359, 253, 5356, 5646, 11173, 3365, 3511, 308, 34519, 28,
                      7018, 411, 407, 19712, 8182, 2, 198],
@@ -45,7 +46,12 @@ GOLDEN_IDS = {
     "  leading spaces": [216, 2899, 5600],
     "The quick brown fox jumps over the lazy dog":
         [504, 2365, 6354, 16438, 27003, 690, 260, 23790, 2767],
-}
+}, "qwen2": {
+    "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n":
+        [151644, 8948, 198, 2610, 525, 1207, 16948, 11, 3465, 553, 54364, 14817, 13, 1446, 525, 264, 10950, 17847, 13,
+         151645, 198],
+    "Hello world": [9707, 1879],
+}}
 
 
 def sha256_of(path):
@@ -64,7 +70,7 @@ def messages_of(prompt):
 
 def encode_prompts(model, prompts):
     tokenizer = model.tokenizer()
-    for text, ids in GOLDEN_IDS.items():
+    for text, ids in GOLDEN_IDS[model.architecture].items():
         if tokenizer.encode(text).ids != ids:
             raise ValueError(f"golden ids differ: {text!r} gives {tokenizer.encode(text).ids}")
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
@@ -76,16 +82,16 @@ def encode_prompts(model, prompts):
     return tokenizer, encoded
 
 
-def hugging_face_model(state, config):
-    model = transformers.LlamaForCausalLM(config).to(torch.float32)
+def hugging_face_model(source, state):
+    model = source.hugging_face_class()(source.config()).to(torch.float32)
     result = model.load_state_dict({n: torch.from_numpy(w) for n, w in state.items()}, strict=False)
-    if result.unexpected_keys or result.missing_keys not in ([], ["lm_head.weight"]):
+    if result.unexpected_keys or result.missing_keys != (["lm_head.weight"] if source.tied else []):
         raise ValueError(f"weights do not fit: {result}")
     model.tie_weights()
     if model.config._attn_implementation != "eager":
         raise ValueError("attention is not eager")
-    if model.lm_head.weight.data_ptr() != model.model.embed_tokens.weight.data_ptr():
-        raise ValueError("the head is not tied")
+    if (model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()) != source.tied:
+        raise ValueError("the head is not tied as in the file")
     return model.eval()
 
 
@@ -100,6 +106,10 @@ def greedy_ids(model, prompt):
     return ids
 
 
+def id_type(vocab):
+    return "<u2" if vocab <= 1 << 16 else "<u4"
+
+
 def record_positions(logits, ids, fixed_ids):
     """logits [32, vocab] float32 -> one packed record per position, and statistics."""
     records, margins = [], []
@@ -111,8 +121,10 @@ def record_positions(logits, ids, fixed_ids):
         largest = wide.max()
         logsumexp = largest + np.log(np.exp(wide - largest).sum())
         margins.append(float(row[top[0]] - row[top[1]]))
-        records.append(struct.pack("<Hfff", greedy, logsumexp, np.abs(row).max(), margins[-1])
-                       + top.astype("<u2").tobytes() + row[top].astype("<f4").tobytes()
+        kind = id_type(row.size)
+        records.append(np.array(greedy, kind).tobytes()
+                       + struct.pack("<fff", logsumexp, np.abs(row).max(), margins[-1])
+                       + top.astype(kind).tobytes() + row[top].astype("<f4").tobytes()
                        + row[fixed_ids].astype("<f4").tobytes())
     return b"".join(records), margins
 
@@ -135,13 +147,13 @@ def float64_distance(plain, ids, first, logits):
 def run_prompts(prompts, encoded, tokenizer, model, plains):
     vocab = model.config.vocab_size
     fixed_ids = np.sort(np.random.RandomState(FIXED_IDS_SEED).permutation(vocab)[:NUM_FIXED])
-    body, summary = fixed_ids.astype("<u2").tobytes(), []
+    body, summary = fixed_ids.astype(id_type(vocab)).tobytes(), []
     for prompt, ids in zip(prompts, encoded):
         greedy = greedy_ids(model, ids)
         forced = ids + greedy[:-1]
         logits = model(torch.tensor([forced]), use_cache=False).logits[0].numpy()[len(ids) - 1:]
         records, margins = record_positions(logits, greedy, fixed_ids)
-        body += struct.pack("<I", len(ids)) + np.array(ids, "<u2").tobytes() + records
+        body += struct.pack("<I", len(ids)) + np.array(ids, id_type(vocab)).tobytes() + records
         line = {"name": prompt["name"], "prompt_tokens": len(ids),
                 "low_margins": sum(m < LOW_MARGIN for m in margins),
                 "smallest_margin": min(margins),
@@ -157,10 +169,9 @@ def write_outputs(args, body, summary, vocab):
     digest = sha256_of(args.model)
     header = MAGIC + struct.pack("<6I", FORMAT_VERSION, vocab, len(summary), NUM_POSITIONS,
                                  NUM_TOP, NUM_FIXED) + digest.digest()
-    (HERE / "reference.bin").write_bytes(header + body)
+    (HERE / f"{args.output}.bin").write_bytes(header + body)
     manifest = {
-        "command": "python make_reference.py " + args.model.name
-                   + (" --check-float64" if args.check_float64 else ""),
+        "command": " ".join(["python make_reference.py", args.model.name, *args.options]),
         "model": {"file": args.model.name, "sha256": digest.hexdigest()},
         "reference_sha256": hashlib.sha256(header + body).hexdigest(),
         "format_version": FORMAT_VERSION,
@@ -174,31 +185,39 @@ def write_outputs(args, body, summary, vocab):
         "prompts": summary,
     }
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-    (HERE / "reference.json").write_text(text, encoding="utf-8")
+    (HERE / f"{args.output}.json").write_text(text, encoding="utf-8")
 
 
-def main():
+def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("--check-float64", action="store_true",
-                        help="also measure the distance to a float64 forward pass")
+                        help="also measure the distance to a float64 forward pass (llama only)")
+    parser.add_argument("--prompts", type=int, help="only the first N")
+    parser.add_argument("--output", default="reference", help="name of the files, without ending")
     args = parser.parse_args()
+    args.options = [option for option in sys.argv[1:] if option != str(args.model)]
+    return args
+
+
+def main():
+    args = parse_arguments()
     torch.manual_seed(0)
-    prompts = json.loads((HERE / "prompts.json").read_text(encoding="utf-8"))
-    source = GgufLlama(args.model)
+    prompts = json.loads((HERE / "prompts.json").read_text(encoding="utf-8"))[:args.prompts]
+    source = GgufModel(args.model)
     tokenizer, encoded = encode_prompts(source, prompts)
-    state, config = source.state_dict(), source.config()
+    state = source.state_dict()
     plains = {}
     if args.check_float64:
+        config = source.config()
         plains = {"float64": PlainLlama(state, config, float32_angles=True),
                   "float64_exact_angles": PlainLlama(state, config)}
     with torch.no_grad():
-        model = hugging_face_model(state, config)
-        body, summary = run_prompts(prompts, encoded, tokenizer, model, plains)
+        body, summary = run_prompts(prompts, encoded, tokenizer, hugging_face_model(source, state), plains)
     low = sum(line["low_margins"] for line in summary)
     if low * 100 > len(summary) * NUM_POSITIONS:
         raise ValueError(f"{low} positions with a top-2 margin below {LOW_MARGIN}: change prompts")
-    write_outputs(args, body, summary, config.vocab_size)
+    write_outputs(args, body, summary, source.vocab_size())
 
 
 if __name__ == "__main__":

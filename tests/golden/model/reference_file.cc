@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::string_view kMagic = "IKVGOLD1";
 constexpr uint32_t kVersion = 1;
-constexpr uint32_t kMaxVocab = 65536;  // ids are u16
+constexpr uint32_t kMaxVocab = 1 << 24;
 constexpr uint32_t kMaxPrompts = 10'000, kMaxPositions = 10'000;
 
 // Walks little-endian bytes; the first read past the end makes it fail for good and yield zeros.
@@ -42,6 +42,7 @@ class Cursor {
     const uint32_t low = U16();
     return low | U16() << 16;
   }
+  uint32_t Id(const size_t bytes) { return bytes == 2 ? U16() : U32(); }
   float F32() { return std::bit_cast<float>(U32()); }
 
  private:
@@ -51,9 +52,10 @@ class Cursor {
 
 struct Header {
   uint32_t vocab = 0, num_prompts = 0, num_positions = 0, num_top = 0, num_fixed = 0;
+  size_t id_bytes() const { return vocab <= 1 << 16 ? 2 : 4; }
   // Bytes of one position's record.
   size_t record_bytes() const {
-    return 2 + 3 * 4 + size_t{num_top} * (2 + 4) + size_t{num_fixed} * 4;
+    return id_bytes() + 3 * 4 + size_t{num_top} * (id_bytes() + 4) + size_t{num_fixed} * 4;
   }
 };
 
@@ -94,11 +96,11 @@ absl::StatusOr<Header> ReadHeader(Cursor& in) {
   return header;
 }
 
-bool ReadIds(Cursor& in, uint32_t count, uint32_t vocab, std::vector<TokenId>& ids) {
+bool ReadIds(Cursor& in, uint32_t count, const Header& header, std::vector<TokenId>& ids) {
   ids.reserve(count);
   for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t id = in.U16();
-    if (in.failed() || id >= vocab) return false;
+    const uint32_t id = in.Id(header.id_bytes());
+    if (in.failed() || id >= header.vocab) return false;
     ids.emplace_back(static_cast<int32_t>(id));
   }
   return true;
@@ -126,11 +128,11 @@ bool TopIsOrdered(const ReferencePosition& position) {
 absl::StatusOr<ReferencePosition> ReadPosition(Cursor& in, const Header& header,
                                                const std::string& where) {
   ReferencePosition position;
-  position.greedy = TokenId(static_cast<int32_t>(in.U16()));
+  position.greedy = TokenId(static_cast<int32_t>(in.Id(header.id_bytes())));
   position.logsumexp = in.F32();
   position.max_abs_logit = in.F32();
   position.margin = in.F32();
-  if (!ReadIds(in, header.num_top, header.vocab, position.top_ids)) return Bad("top ids" + where);
+  if (!ReadIds(in, header.num_top, header, position.top_ids)) return Bad("top ids" + where);
   if (!ReadLogits(in, header.num_top, position.top_logits)) return Bad("top logits" + where);
   if (!ReadLogits(in, header.num_fixed, position.fixed_logits)) {
     return Bad("fixed logits" + where);
@@ -153,11 +155,12 @@ absl::StatusOr<ReferencePosition> ReadPosition(Cursor& in, const Header& header,
 absl::StatusOr<ReferencePrompt> ReadPrompt(Cursor& in, const Header& header, size_t index) {
   ReferencePrompt prompt;
   const uint32_t num_ids = in.U32();
-  const size_t needed = size_t{num_ids} * 2 + header.num_positions * header.record_bytes();
+  const size_t needed =
+      size_t{num_ids} * header.id_bytes() + header.num_positions * header.record_bytes();
   if (in.failed() || num_ids == 0 || needed > in.remaining()) {
     return Bad("length of prompt " + std::to_string(index));
   }
-  if (!ReadIds(in, num_ids, header.vocab, prompt.ids)) {
+  if (!ReadIds(in, num_ids, header, prompt.ids)) {
     return Bad("ids of prompt " + std::to_string(index));
   }
   prompt.positions.reserve(header.num_positions);
@@ -185,7 +188,7 @@ absl::StatusOr<Reference> ParseReference(std::span<const uint8_t> bytes) {
   const auto digest = in.Take(reference.model_sha256.size());
   if (in.failed()) return Bad("ends inside the model's SHA-256");
   std::memcpy(reference.model_sha256.data(), digest.data(), digest.size());
-  if (!ReadIds(in, header.num_fixed, header.vocab, reference.fixed_ids)) return Bad("fixed ids");
+  if (!ReadIds(in, header.num_fixed, header, reference.fixed_ids)) return Bad("fixed ids");
   for (size_t i = 1; i < reference.fixed_ids.size(); ++i) {
     if (reference.fixed_ids[i] <= reference.fixed_ids[i - 1]) return Bad("order of the fixed ids");
   }
