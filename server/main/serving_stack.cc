@@ -69,7 +69,8 @@ std::function<void(const LoadProgress&)> ProgressLines(const StackHooks& hooks, 
 
 PageLayout LayoutOf(const ModelConfig& model, const ServerConfig& config) {
   const KvShape shape{model.num_layers, model.num_kv_heads, model.head_dim};
-  return MakePageLayout(shape, ToKvFormat(config.pin_dtype), ToKvFormat(config.kv));
+  const std::vector<KvFormat> stored(static_cast<size_t>(model.num_layers), ToKvFormat(config.kv));
+  return MakePageLayout(shape, ToKvFormat(config.pin_dtype), stored);
 }
 
 // What a step needs grows with the context above all.

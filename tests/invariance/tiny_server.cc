@@ -23,7 +23,7 @@ constexpr int kMaxSteps = 20'000;
 // One file for all servers of the process; its matrices are F32.
 struct ModelFile {
   ModelFile()
-      : bytes(TinyModelBytes({.num_layers = 2,
+      : bytes(TinyModelBytes({.num_layers = kTinyLayers,
                               .hidden = 192,
                               .ffn = 64,
                               .num_q_heads = 6,
@@ -82,7 +82,7 @@ TinyServer::TinyServer(const ServerSpec& spec)
   const ModelConfig& config = File().config;
   shape_ = MakeModelShape(config);
   const PageLayout layout = MakePageLayout(
-      {config.num_layers, config.num_kv_heads, config.head_dim}, kKvF32, spec.stored);
+      {config.num_layers, config.num_kv_heads, config.head_dim}, kKvF32, spec.stored.layers);
   const auto make = [&](PageClass c, int32_t pages) {
     return backend_->CreateKvPool(layout.For(c), pages).value();
   };

@@ -11,6 +11,7 @@
 #include "kernels/api/backend.h"
 #include "kernels/cpu/isa.h"
 #include "tests/invariance/recording_executor.h"
+#include "tests/invariance/stored_table.h"
 #include "tests/invariance/transcript.h"
 
 namespace intactkv::test {
@@ -19,7 +20,7 @@ namespace intactkv::test {
 // nearest, int8 activations, pins from F32 weights.
 struct ServerSpec {
   Isa isa = Isa::kScalar;
-  KvFormat stored = kKvF32;
+  StoredTable stored = kKvF32;
   WeightFormat weights = WeightFormat::kInt4;
   ActivationFormat activations = ActivationFormat::kInt8;
   int num_threads = 1;
