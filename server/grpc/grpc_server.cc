@@ -68,7 +68,7 @@ class Service final : public RawService {
     info.set_max_model_len(parts->model.max_model_len);
     info.set_vocab_size(parts->model.vocab_size);
     info.set_weights(options_.weights);
-    info.set_kv(options_.kv);
+    info.set_kv(parts->model.stored_format);
     info.set_server_version(options_.server_version);
     return info;
   }

@@ -14,9 +14,9 @@ namespace intactkv {
 
 struct GrpcServerOptions {
   std::string host = "127.0.0.1";
-  int port = 0;                // 0 takes a free one
-  std::string server_version;  // for GetModelInfo
-  std::string weights, kv;     // names of the formats served, for GetModelInfo
+  int port = 0;                                         // 0 takes a free one
+  std::string server_version;                           // for GetModelInfo
+  std::string weights;                                  // likewise
   absl::Duration request_timeout = absl::Seconds(600);  // one generation, from arrival
   absl::Duration send_stall = absl::Seconds(30);        // a write without progress ends its call
 };

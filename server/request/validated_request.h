@@ -26,6 +26,7 @@ struct ServedModel {
   int32_t vocab_size = 0;
   int64_t created_unix_seconds = 0;
   int64_t longest_token_bytes = 0;  // LongestTokenBytes of the codec; 0: not known
+  std::string stored_format = {};   // of the KV pages: "int8", or by layers
 };
 
 // Immutable (ForgetPrompt aside): only ValidateRequest makes one, so whoever holds one need not
