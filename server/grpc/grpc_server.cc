@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <optional>
 #include <utility>
 
 #include "engine/base/status_macros.h"
@@ -47,6 +48,7 @@ class GrpcServerImpl final : public GrpcServer {
           "can't listen on " + address +
           " (gRPC): is another server running there? Use --grpc-port 0 for a free port");
     }
+    server_->GetHealthCheckService()->SetServingStatus(kServiceName, false);  // now it has a name
     SetServing(false);
     return absl::OkStatus();
   }
@@ -55,10 +57,10 @@ class GrpcServerImpl final : public GrpcServer {
   int64_t num_calls() const override { return service_.num_calls(); }
 
   void SetServing(bool serving) override {
-    if (server_ == nullptr) return;
-    grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-    health->SetServingStatus(serving);
-    health->SetServingStatus(kServiceName, serving);
+    // A watcher hears of changes, and gRPC would tell it the same again.
+    if (server_ == nullptr || serving_ == serving) return;
+    serving_ = serving;
+    server_->GetHealthCheckService()->SetServingStatus(serving);  // of all names
   }
 
   void Stop(absl::Time deadline) override {
@@ -72,6 +74,7 @@ class GrpcServerImpl final : public GrpcServer {
  private:
   IntactKvService service_;
   int port_ = 0;
+  std::optional<bool> serving_;  // what health says
   std::unique_ptr<grpc::Server> server_;
 };
 

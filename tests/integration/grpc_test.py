@@ -149,7 +149,7 @@ class GrpcTest(harness.ServerCase):
 class HealthTest(unittest.TestCase):
 
     def watch(self, address):
-        """A queue of the changes that Watch tells of the service."""
+        """A queue of what Watch says of the service."""
         channel = clients.grpc.insecure_channel(address)
         self.addCleanup(channel.close)
         request = clients.health_pb2.HealthCheckRequest(service=clients.SERVICE)
@@ -158,12 +158,8 @@ class HealthTest(unittest.TestCase):
 
         def read():
             try:
-                last = None
                 for message in call:
-                    status = clients.health_pb2.HealthCheckResponse.ServingStatus.Name(message.status)
-                    if status != last:
-                        seen.put(status)
-                    last = status
+                    seen.put(clients.health_pb2.HealthCheckResponse.ServingStatus.Name(message.status))
             except clients.grpc.RpcError:
                 seen.put("ended")
 
