@@ -46,6 +46,7 @@ TEST_F(ClientTest, AStreamThatGoesOutOfScopeEndsItsSequence) {
     EXPECT_TRUE(stream.Next().has_value());
     TextStream moved = std::move(stream);
   }
+  WaitForCallsAtMost(0);
   engine_.AllowSteps(-1);
   engine_.WaitForCancelled(1);
 }
@@ -57,6 +58,8 @@ TEST_F(ClientTest, AssigningAStreamEndsTheOldOne) {
   TextStream stream = client.Generate(Endless());
   EXPECT_TRUE(stream.Next().has_value());
   stream = client.Generate(Prompt("a"));
+  engine_.WaitForSubmitted(2);
+  WaitForCallsAtMost(1);
   engine_.AllowSteps(-1);
   engine_.WaitForCancelled(1);
   EXPECT_TRUE(stream.Finish().ok());
@@ -70,6 +73,7 @@ TEST_F(ClientTest, CancelAbortAndDeadline) {
   EXPECT_TRUE(mine.Next().has_value());
   mine.Cancel();
   EXPECT_EQ(mine.Finish().code(), absl::StatusCode::kCancelled);
+  WaitForCallsAtMost(0);
   engine_.AllowSteps(-1);
   engine_.WaitForCancelled(1);
 

@@ -100,6 +100,7 @@ TEST_F(UnaryTest, AClientThatLeavesEndsItsSequence) {
   EXPECT_EQ(stub_->GenerateUnary(&call, Prompt("a"), &answer_).error_code(),
             grpc::StatusCode::CANCELLED);
   leave.join();
+  WaitForCallsAtMost(0);
   engine_.AllowSteps(-1);
   engine_.WaitForCancelled(1);
 }
