@@ -153,6 +153,11 @@ absl::Status Server::ListenGrpc() {
   options.port = config_.grpc_port;
   options.server_version = INTACTKV_VERSION;
   options.weights = std::string(Name(config_.weights));
+  options.activations = std::string(Name(config_.activations));
+  options.pin_dtype = std::string(Name(config_.pin_dtype));
+  options.max_running = config_.max_running;
+  options.max_queue = config_.max_queue;
+  options.max_tokens_per_step = config_.max_tokens_per_step;
   options.request_timeout = config_.request_timeout;
   const auto make_post = [this]() -> PostFn {
     auto strand = boost::asio::make_strand(grpc_posts_);

@@ -41,6 +41,7 @@ struct RawRequest {
 
   std::optional<bool> stream, include_usage, return_token_ids;
   std::optional<std::string> cache_salt;
+  std::optional<std::string> request_id;  // gRPC's; on REST it is a header
 
   // Parameters that were sent with a value that would change the answer and that we do not do; the
   // validator refuses the first one by name. Filled by the wire's parser.

@@ -21,6 +21,7 @@ inline constexpr size_t kMaxBadWords = 64;
 inline constexpr size_t kMaxBadWordBytes = 256;
 inline constexpr size_t kMaxStringBytes = size_t{2} << 20;  // one message, one prompt
 inline constexpr size_t kMaxSaltBytes = 256;
+inline constexpr size_t kMaxRequestIdBytes = 64;
 inline constexpr double kMaxTemperature = 2.0;
 inline constexpr double kMaxPenalty = 2.0;                // frequency and presence: also downwards
 inline constexpr double kGreedyBelow = 0.01;              // a lower temperature is greedy

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <limits>
@@ -178,6 +179,22 @@ Fault TakeOutput(RawRequest& raw, Fields& out) {
   return std::nullopt;
 }
 
+// It goes into logs and answers: nothing in it may need quoting.
+Fault TakeRequestId(RawRequest& raw, Fields& out) {
+  if (!raw.request_id.has_value()) return std::nullopt;
+  const auto is_good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  if (raw.request_id->empty() || raw.request_id->size() > kMaxRequestIdBytes ||
+      !std::all_of(raw.request_id->begin(), raw.request_id->end(), is_good)) {
+    return InvalidValue("request_id", "must have 1 to " + Text(kMaxRequestIdBytes) +
+                                          " letters, digits, '.', '_' and '-'.");
+  }
+  out.request_id = std::move(*raw.request_id);
+  return std::nullopt;
+}
+
 }  // namespace
 
 RequestOr<ValidatedRequest> ValidateRequest(RawRequest raw, const ServedModel& model) {
@@ -190,6 +207,7 @@ RequestOr<ValidatedRequest> ValidateRequest(RawRequest raw, const ServedModel& m
   if (Fault fault = TakeEdits(raw, model, fields)) return *fault;
   if (Fault fault = TakeStops(raw, model, fields)) return *fault;
   if (Fault fault = TakeOutput(raw, fields)) return *fault;
+  if (Fault fault = TakeRequestId(raw, fields)) return *fault;
   return ValidatedRequest(std::move(fields));
 }
 

@@ -52,6 +52,7 @@ class ValidatedRequest {
     bool include_usage = false;
     bool return_token_ids = false;
     std::string cache_salt;
+    std::string request_id;  // "": the client gave none
   };
   const Fields* operator->() const { return &fields_; }
   const Fields& operator*() const { return fields_; }

@@ -40,8 +40,8 @@ TEST(ToRawRequestTest, WhatIsNotSentIsAbsent) {
                raw.min_p || raw.top_k || raw.seed || raw.n || raw.stop || raw.stop_token_ids ||
                raw.ignore_eos || raw.logprobs || raw.top_logprobs || raw.completion_logprobs ||
                raw.stream || raw.include_usage || raw.return_token_ids || raw.cache_salt ||
-               raw.frequency_penalty || raw.presence_penalty || raw.repetition_penalty ||
-               raw.logit_bias || raw.allowed_token_ids || raw.bad_words ||
+               raw.request_id || raw.frequency_penalty || raw.presence_penalty ||
+               raw.repetition_penalty || raw.logit_bias || raw.allowed_token_ids || raw.bad_words ||
                raw.include_stop_str_in_output);
   EXPECT_TRUE(raw.unsupported.empty());
 }
@@ -84,7 +84,8 @@ struct StringField {
 };
 constexpr StringField kStrings[] = {{"model", &RawRequest::model},
                                     {"prompt", &RawRequest::prompt},
-                                    {"cache_salt", &RawRequest::cache_salt}};
+                                    {"cache_salt", &RawRequest::cache_salt},
+                                    {"request_id", &RawRequest::request_id}};
 
 // A zero that was sent is not a field that was not.
 TEST(ToRawRequestTest, EveryScalarWithItsValueAndWithZero) {
