@@ -78,6 +78,7 @@ RawRequest ToRawRequest(const v1::GenerateRequest& in) {
   if (in.has_logprobs()) out.logprobs = in.logprobs();
   if (in.has_top_logprobs()) out.top_logprobs = in.top_logprobs();
   if (in.has_return_token_ids()) out.return_token_ids = in.return_token_ids();
+  if (in.has_echo()) out.echo = in.echo();
   if (in.has_cache_salt()) out.cache_salt = in.cache_salt();
   return out;
 }
@@ -87,6 +88,10 @@ v1::GenerateResponse ToResponse(const GrpcStreamIdentity& identity, const Choice
   v1::GenerateResponse out = Start(identity);
   out.set_index(delta.choice);
   out.set_text(delta.text);
+  for (const SampledToken& token : delta.prompt_tokens) {
+    FillLogprob(codec, token, out.add_logprobs());
+  }
+  if (delta.prompt_begins) out.mutable_logprobs(0)->clear_logprob();
   for (const SampledToken& token : delta.tokens) {
     if (request->return_token_ids) out.add_token_ids(token.token.value);
     if (request->sampling.num_logprobs >= 0) FillLogprob(codec, token, out.add_logprobs());
