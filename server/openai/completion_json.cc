@@ -219,7 +219,7 @@ struct CompletionJson::TextLogprobs {
   std::string names, values, tops, offsets;
 };
 
-void CompletionJson::AddTextLogprob(const SampledToken& token, bool known, size_t& offset,
+void CompletionJson::AddTextLogprob(const SampledToken& token, bool known, int64_t& offset,
                                     TextLogprobs& lists) const {
   if (!lists.names.empty()) {
     for (std::string* list : {&lists.names, &lists.values, &lists.tops, &lists.offsets}) {
@@ -227,8 +227,10 @@ void CompletionJson::AddTextLogprob(const SampledToken& token, bool known, size_
     }
   }
   AppendJsonString(lists.names, TokenKey(codec_, token.token));
-  lists.offsets += std::to_string(offset);
-  if (!codec_.IsSpecial(token.token)) offset += CountCharacters(codec_.TokenBytes(token.token));
+  lists.offsets += std::to_string(std::max<int64_t>(offset, 0));
+  if (!codec_.IsSpecial(token.token)) {
+    offset += static_cast<int64_t>(CountCharacters(codec_.TokenBytes(token.token)));
+  }
   if (!known) {
     lists.values += "null";
     lists.tops += "null";
@@ -251,7 +253,8 @@ void CompletionJson::AddTextLogprob(const SampledToken& token, bool known, size_
 
 void CompletionJson::AppendTextLogprobs(std::string& out, const ChoiceDelta& delta) {
   TextLogprobs lists;
-  size_t& offset = text_offset_[static_cast<size_t>(delta.choice)];
+  int64_t& offset = text_offset_[static_cast<size_t>(delta.choice)];
+  offset -= delta.prompt_hidden;
   bool known = !delta.prompt_begins;
   for (const SampledToken& token : delta.prompt_tokens) {
     AddTextLogprob(token, known, offset, lists);

@@ -46,7 +46,7 @@ class CompletionJson {
   void AppendChatLogprobs(std::string& out, const std::vector<SampledToken>& tokens) const;
   struct TextLogprobs;
   // `known`: it has a log probability; the first token of a prompt has none.
-  void AddTextLogprob(const SampledToken& token, bool known, size_t& offset,
+  void AddTextLogprob(const SampledToken& token, bool known, int64_t& offset,
                       TextLogprobs& lists) const;
   void AppendTextLogprobs(std::string& out, const ChoiceDelta& delta);
   void AppendLogprobs(std::string& out, const ChoiceDelta& delta);
@@ -55,7 +55,7 @@ class CompletionJson {
 
   Identity identity_;
   const TextCodec& codec_;
-  std::vector<size_t> text_offset_;    // characters so far, by choice
+  std::vector<int64_t> text_offset_;   // characters so far, by choice
   std::vector<bool> prompt_ids_sent_;  // by choice
 };
 

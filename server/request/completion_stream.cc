@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <deque>
 #include <utility>
+#include <variant>
 
 #include "absl/base/thread_annotations.h"
 #include "engine/base/check.h"
 #include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
+#include "server/request/utf8.h"
 
 namespace intactkv {
 
@@ -140,7 +142,7 @@ RequestOr<std::shared_ptr<CompletionStream>> CompletionStream::Start(
   stream->max_tokens_param_ = request->max_tokens_param;
   stream->min_tokens_ = request->min_tokens;
   stream->generates_ = request->max_tokens != 0;
-  if (request->echo) stream->BeginEcho(generation);
+  if (request->echo) stream->BeginEcho(request, generation);
   stream->open_choices_ = generation.n;
   stream->choices_.reserve(static_cast<size_t>(generation.n));
   for (int32_t k = 0; k < generation.n; ++k) {
@@ -191,26 +193,35 @@ void CompletionStream::Pump() {
   }
 }
 
-// The text is that of the prompt's tokens, decoded on their own: the answer behind it is the same
-// as without echo.
-void CompletionStream::BeginEcho(const GenerationRequest& generation) {
+void CompletionStream::BeginEcho(const ValidatedRequest& request,
+                                 const GenerationRequest& generation) {
   echo_held_ = true;
-  echo_decoder_ = parts_.codec->NewStreamDecoder();
-  if (generation.score_prompt) {
-    echo_size_ = generation.prompt.size();
-    return AddToEcho({.token = generation.prompt.front(), .top = {}});
+  std::string text;
+  const std::unique_ptr<StreamDecoder> decoder = parts_.codec->NewStreamDecoder();
+  for (const TokenId token : generation.prompt) text += decoder->Feed(token);
+  text += decoder->Flush();
+  const auto* own = std::get_if<std::string>(&request->prompt);
+  if (own != nullptr && *own != text) {
+    echo_text_ = *own;
+    if (text.ends_with(*own)) {
+      echo_hidden_ = static_cast<int32_t>(CountCharacters(text) - CountCharacters(*own));
+    }
   }
-  Piece whole;
-  for (const TokenId token : generation.prompt) whole.text += echo_decoder_->Feed(token);
-  whole.text += echo_decoder_->Flush();
-  echo_.push_back(std::move(whole));
-  echo_size_ = 1;
+  if (!generation.score_prompt) {
+    echo_size_ = 1;
+    echo_.push_back({std::nullopt, echo_text_.value_or(text)});
+    return;
+  }
+  echo_decoder_ = parts_.codec->NewStreamDecoder();
+  echo_size_ = generation.prompt.size();
+  AddToEcho({.token = generation.prompt.front(), .top = {}});
 }
 
 void CompletionStream::AddToEcho(SampledToken token) {
   CHECK_LT(echo_.size(), echo_size_);
   std::string text = echo_decoder_->Feed(token.token);
   if (echo_.size() + 1 == echo_size_) text += echo_decoder_->Flush();
+  if (echo_text_.has_value()) text = echo_.empty() ? *echo_text_ : "";
   echo_.push_back({std::move(token), std::move(text)});
 }
 
@@ -308,6 +319,7 @@ CompletionUpdate CompletionStream::Take(int max_tokens) {
     ChoiceDelta& delta = deltas.emplace_back();
     delta.choice = static_cast<int32_t>(k);
     choices_[k].TakeInto(echo_, max_tokens, delta);
+    if (delta.prompt_begins) delta.prompt_hidden = echo_hidden_;
     all_taken = all_taken && !HasUpdate(choices_[k]);
   }
   if (all_taken && end_.has_value() && !end_taken_) {

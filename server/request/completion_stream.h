@@ -24,7 +24,10 @@ struct ChoiceDelta {
   std::string text;  // complete UTF-8 characters
   // With echo and logprobs: the prompt's tokens that this delta shows, in front of its text.
   std::vector<SampledToken> prompt_tokens = {};
-  bool prompt_begins = false;        // prompt_tokens has the first one: it has no log probability
+  bool prompt_begins = false;  // prompt_tokens has the first one: it has no log probability
+  // With prompt_begins: characters in front of the tokens' text that the prompt's has not (some
+  // vocabularies begin each text with a space).
+  int32_t prompt_hidden = 0;
   std::vector<SampledToken> tokens;  // the tokens whose text ends in this delta (ids and logprobs)
   FinishReason finish = FinishReason::kNone;  // kStop or kLength in the choice's last delta
 };
@@ -77,7 +80,7 @@ class CompletionStream : public std::enable_shared_from_this<CompletionStream> {
   struct Choice;
   explicit CompletionStream(Parts parts);
   void Pump();
-  void BeginEcho(const GenerationRequest& generation);
+  void BeginEcho(const ValidatedRequest& request, const GenerationRequest& generation);
   void AddToEcho(SampledToken token);
   void OnToken(TokenEvent event);
   bool HasUpdate(const Choice& choice) const;
@@ -94,7 +97,10 @@ class CompletionStream : public std::enable_shared_from_this<CompletionStream> {
   size_t echo_size_ = 0;
   bool echo_held_ = false;
   std::unique_ptr<StreamDecoder> echo_decoder_;
-  bool generates_ = true;  // false: max_tokens is 0
+  // The prompt's own text where its tokens spell another one: then the first piece carries it all.
+  std::optional<std::string> echo_text_;
+  int32_t echo_hidden_ = 0;  // ChoiceDelta::prompt_hidden
+  bool generates_ = true;    // false: max_tokens is 0
   std::vector<Choice> choices_;
   int32_t open_choices_ = 0;
   int64_t completion_tokens_ = 0;

@@ -32,6 +32,13 @@ class DirectoryTest(unittest.TestCase):
             with clients.GeneratedClient(server.grpc) as client:
                 self.assertEqual(clients.collect(client.generate(messages=MESSAGES, **FIELDS))[:3], want)
                 echo = list(client.generate(token_ids=client.messages.TokenIds(ids=want[2]), max_tokens=0, echo=True, logprobs=True))
+            for prompt in ("The sea is wide", " and so on"):
+                fields = {"prompt": prompt, "max_tokens": 2, "ignore_eos": True, "temperature": 0, "echo": True, "logprobs": 0}
+                choice = server.call("POST", "/v1/completions", {"model": server.model_name(), **fields})["choices"][0]
+                self.assertTrue(choice["text"].startswith(prompt))
+                places = choice["logprobs"]["text_offset"][:-2]
+                last = len(prompt) - places[-1]
+                self.assertTrue(choice["logprobs"]["tokens"][:-2][-1].endswith(prompt[-last:]), "the last token's place")
             scored = [entry for message in echo for entry in message.logprobs]
             self.assertEqual([entry.token_id for entry in scored], want[2])
             server.wait_idle()

@@ -311,6 +311,12 @@ TEST_F(CompletionJsonTest, EchoedLogProbabilities) {
       {"tokens":["p","q","a"],"token_logprobs":[null,-1.5,-0.5],
        "top_logprobs":[null,{"r":-0.25,"q":-1.5},{"a":-0.5}],"text_offset":[0,1,2]},
       "finish_reason":null}])"));
+  delta.prompt_hidden = 1;  // the text shows nothing of "p"
+  ExpectJson(CompletionJson(identity, codec_).DeltaChunk(delta),
+             TextChunk(R"("choices":[{"index":0,"text":"pqa","logprobs":
+      {"tokens":["p","q","a"],"token_logprobs":[null,-1.5,-0.5],
+       "top_logprobs":[null,{"r":-0.25,"q":-1.5},{"a":-0.5}],"text_offset":[0,0,1]},
+      "finish_reason":null}])"));
   ChoiceDelta next = Delta(0, "", {});
   next.prompt_tokens = {Token('s', -2.25f)};
   ExpectJson(chunks.DeltaChunk(next), TextChunk(R"("choices":[{"index":0,"text":"","logprobs":
