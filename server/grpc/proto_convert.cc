@@ -63,6 +63,11 @@ void FillUsage(const RequestUsage& usage, v1::Usage* out) {
 template <typename Message>
 void AddTokens(const ChoiceDelta& delta, const TextCodec& codec, const ValidatedRequest& request,
                Message& out) {
+  const int first = out.logprobs_size();
+  for (const SampledToken& token : delta.prompt_tokens) {
+    FillLogprob(codec, token, out.add_logprobs());
+  }
+  if (delta.prompt_begins) out.mutable_logprobs(first)->clear_logprob();
   for (const SampledToken& token : delta.tokens) {
     if (request->return_token_ids) out.add_token_ids(token.token.value);
     if (request->sampling.num_logprobs >= 0) FillLogprob(codec, token, out.add_logprobs());
@@ -108,6 +113,7 @@ RawRequest ToRawRequest(const v1::GenerateRequest& in) {
   if (in.has_logprobs()) out.logprobs = in.logprobs();
   if (in.has_top_logprobs()) out.top_logprobs = in.top_logprobs();
   if (in.has_return_token_ids()) out.return_token_ids = in.return_token_ids();
+  if (in.has_echo()) out.echo = in.echo();
   if (in.has_cache_salt()) out.cache_salt = in.cache_salt();
   if (in.has_request_id()) out.request_id = in.request_id();
   return out;

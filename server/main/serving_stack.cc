@@ -252,6 +252,8 @@ absl::Status ServingStack::ReservePools(const ServerConfig& config,
 }
 
 absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHooks& hooks) {
+  EngineCoreOptions core;
+  core.max_scored_rows = std::min(core.max_scored_rows, config.max_tokens_per_step);
   LoadOptions load{.format = ToWeightFormat(config.weights),
                    .progress = ProgressLines(hooks, "weights")};
   ASSIGN_OR_RETURN(std::unique_ptr<LlamaModel> model,
@@ -263,7 +265,7 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
                                 .max_rows = config.max_tokens_per_step,
                                 .max_sequences = config.max_running,
                                 .max_context = max_model_len_,
-                                .max_logits_rows = config.max_running,
+                                .max_logits_rows = config.max_running + core.max_scored_rows,
                                 .max_scratch_bytes = AvailableMemoryBytes()};
   kernels_ = backend_->Kernels(MakeContextOptions(model->shape(), options));
   absl::StatusOr<std::unique_ptr<TransformerExecutor>> created =
@@ -281,7 +283,6 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
       plan_.runtime_pin_weights_bytes += tensor.num_elements() * int64_t{4};
   }
 
-  EngineCoreOptions core;
   core.model_identity = ModelIdentity(files_->weights(), model_);
   core.max_running = config.max_running;
   core.max_tokens_per_step = config.max_tokens_per_step;

@@ -33,6 +33,8 @@ Fault CheckModel(const RawRequest& raw, const ServedModel& model) {
     return MissingParameter("model");
   if (raw.model.has_value() && *raw.model != model.name) return ModelNotFound();
   if (!raw.unsupported.empty()) return UnsupportedParameter(raw.unsupported.front());
+  const bool chat = raw.endpoint == Endpoint::kChat || raw.messages.has_value();
+  if (raw.echo.value_or(false) && chat) return UnsupportedParameter("echo");
   return std::nullopt;
 }
 
@@ -88,8 +90,10 @@ Fault TakeLengths(const RawRequest& raw, Fields& out) {
     if (!value.has_value() || (*value >= low && *value <= kNoUpperLimit)) return std::nullopt;
     return InvalidValue(param, "must be at least " + Text(low) + ".");
   };
-  if (Fault fault = check("max_tokens", raw.max_tokens, 1)) return fault;
-  if (Fault fault = check("max_completion_tokens", raw.max_completion_tokens, 1)) return fault;
+  out.echo = raw.echo.value_or(false);
+  const int64_t least = out.echo ? 0 : 1;  // a prompt may be scored and nothing generated
+  if (Fault fault = check("max_tokens", raw.max_tokens, least)) return fault;
+  if (Fault fault = check("max_completion_tokens", raw.max_completion_tokens, least)) return fault;
   if (Fault fault = check("min_tokens", raw.min_tokens, 0)) return fault;
   if (raw.max_tokens.has_value() && raw.max_completion_tokens.has_value() &&
       *raw.max_tokens != *raw.max_completion_tokens) {

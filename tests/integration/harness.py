@@ -30,10 +30,10 @@ def model_path():
     return pathlib.Path(cache) / "intactkv" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-def require_binary_and_model():
+def require_binary_and_model(model):
     if not BINARY.is_file():
         raise AssertionError(f"{BINARY} is not built")
-    if not model_path().is_file():
+    if not model.exists():
         raise unittest.SkipTest("the default model is not there; scripts/fetch-model.sh fetches it")
 
 
@@ -53,9 +53,10 @@ class Server:
     """One running `intactkv serve`. A context manager: leaving it ends the process. With wait=False it may still be loading;
     then wait_address and wait_ready wait for what they name."""
 
-    def __init__(self, *arguments, wait=True):
-        require_binary_and_model()
-        command = [BINARY, "serve", "--model", model_path(), "--port", "0", "--admin-port", "0", "--grpc-port", "0"]
+    def __init__(self, *arguments, wait=True, model=None):
+        model = model or model_path()
+        require_binary_and_model(model)
+        command = [BINARY, "serve", "--model", model, "--port", "0", "--admin-port", "0", "--grpc-port", "0"]
         self.process = subprocess.Popen([*map(str, command), *map(str, arguments)], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         self.lines = []
