@@ -28,6 +28,9 @@ struct GenerationRequest {
   std::vector<TokenId> stop_token_ids;  // the model's end ids and the request's own; the matching
                                         // token ends the sequence and is reported
   SamplingParams sampling;
+  // Also the log probabilities of the prompt's tokens after its first, num_logprobs of the top
+  // beside each; needs sampling.num_logprobs >= 0. All of the prompt is computed: no private hit.
+  bool score_prompt = false;
   int32_t n = 1;           // choices; choice k draws with seed sampling.seed + k
   std::string tenant;      // "" without tenants
   std::string cache_salt;  // part of the prefix cache's anchor: equal salts share
@@ -40,6 +43,9 @@ enum class FinishReason : uint8_t { kNone, kStop, kLength, kCancelled, kError };
 
 struct TokenEvent {
   int32_t choice = 0;
+  // Not generated: with score_prompt, the prompt's second token, then its third, and so on, each
+  // once, before choice 0's first token. They are choice 0's; another choice may be ahead of them.
+  bool of_prompt = false;
   SampledToken token;
   FinishReason finish = FinishReason::kNone;  // other than kNone: this is the choice's last token
 };

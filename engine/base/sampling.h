@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -61,6 +62,8 @@ struct SampleRow {
   std::span<const TokenId> prompt, output;  // if params.edits reads history; not owned
   const uint32_t* allowed =
       nullptr;  // optional bit mask over the vocabulary (constrained decoding); not owned
+  // The prompt's next token: it is reported with its log probability, and nothing is drawn.
+  std::optional<TokenId> scored = std::nullopt;
 };
 
 }  // namespace intactkv

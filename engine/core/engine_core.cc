@@ -39,6 +39,7 @@ EngineCore::EngineCore(const EngineCoreOptions& options, EngineCoreParts parts)
           stored_pool_, hot_pool_),
       scheduler_({.max_running = options.max_running,
                   .max_tokens_per_step = options.max_tokens_per_step,
+                  .max_scored_rows = options.max_scored_rows,
                   .share_prefill = options.prefix_cache},
                  manager_),
       executor_(std::move(parts.executor)),
@@ -86,6 +87,9 @@ absl::Status EngineCore::Validate(const GenerationRequest& request) const {
   if (request.prompt.empty()) return InvalidArgument("the prompt is empty");
   RETURN_IF_ERROR(CheckTokens(request.prompt, vocab_size_));
   RETURN_IF_ERROR(CheckSampling(request.sampling, vocab_size_));
+  if (request.score_prompt && request.sampling.num_logprobs < 0) {
+    return InvalidArgument("score_prompt needs num_logprobs >= 0");
+  }
   if (request.max_new_tokens < 1) return InvalidArgument("max_new_tokens must be at least 1");
   if (request.min_new_tokens < 0 || request.min_new_tokens > request.max_new_tokens) {
     return InvalidArgument("min_new_tokens must be in 0..max_new_tokens");

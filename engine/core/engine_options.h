@@ -20,6 +20,7 @@ struct EngineCoreOptions {
   std::string model_identity;  // part of the prefix cache's anchor
   int32_t max_running = 16;    // sequences in a step, and hot slots
   int32_t max_tokens_per_step = 512;
+  int32_t max_scored_rows = 32;   // of all prompts with score_prompt, in one step
   int32_t max_model_len = 2'048;  // prompt + max_new_tokens
   int32_t max_queue = 64;         // requests accepted and not yet admitted
   int32_t max_choices = 128;      // n

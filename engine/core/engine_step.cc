@@ -191,11 +191,12 @@ void EngineCore::Deliver(std::vector<RequestUpdate> updates) {
 
 void EngineCore::NoteTokens(LiveRequest& live, const std::vector<TokenEvent>& events) {
   const absl::Time now = clock_.Now();
-  if (!live.first_token) {
-    live.first_token = now;
-    Observe(stats_.ttft_seconds, absl::ToDoubleSeconds(now - live.submitted));
-  }
   for (const TokenEvent& event : events) {
+    if (event.of_prompt) continue;
+    if (!live.first_token) {
+      live.first_token = now;
+      Observe(stats_.ttft_seconds, absl::ToDoubleSeconds(now - live.submitted));
+    }
     std::optional<absl::Time>& last = live.last_token[static_cast<size_t>(event.choice)];
     if (last) {
       Observe(stats_.itl_seconds, absl::ToDoubleSeconds(now - *last));

@@ -1,6 +1,5 @@
 #include "engine/exec/transformer_executor.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -19,13 +18,6 @@ absl::Status CheckPool(const KvPool* pool, const ModelShape& shape, const char* 
   return InvalidArgument(std::string("the ") + name + " pool was made for another model shape");
 }
 
-bool IsIntegerFormat(const ClassLayout& layout) {
-  const auto integer = [](SideFormat f) { return f == SideFormat::kI8 || f == SideFormat::kI4; };
-  return std::any_of(layout.layers.begin(), layout.layers.end(), [&](const ClassLayout::Layer& l) {
-    return integer(l.format.k) || integer(l.format.v);
-  });
-}
-
 PlanLimits MakeLimits(const LlamaModel& model, const ExecutorOptions& options) {
   PlanLimits limits;
   limits.vocab = model.config().vocab;
@@ -36,7 +28,7 @@ PlanLimits MakeLimits(const LlamaModel& model, const ExecutorOptions& options) {
   limits.num_pinned_pages = options.kv.pinned == nullptr ? 0 : options.kv.pinned->num_pages();
   limits.num_stored_pages = options.kv.stored->num_pages();
   limits.num_hot_pages = options.kv.hot->num_pages();
-  limits.allow_partial_promotion = !IsIntegerFormat(options.kv.stored->layout());
+  limits.allow_partial_promotion = TakesPartialPages(options.kv.stored->layout());
   return limits;
 }
 

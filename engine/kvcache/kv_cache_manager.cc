@@ -29,14 +29,15 @@ std::optional<int32_t> KvCacheManager::TryAdmit(SequenceKv& kv, const Admission&
   CHECK_GE(n, 1);
   if (hot_.num_free() == 0) return std::nullopt;
   const int32_t wanted = std::max<int32_t>(admission.reserve_blocks, BlocksFor(n));
-  const auto max_hits = cache_ ? static_cast<size_t>((n - 1) / kPageTokens) : 0;
+  const auto max_hits =
+      cache_ && admission.may_hit ? static_cast<size_t>((n - 1) / kPageTokens) : 0;
   // Not even if every block that may be hit were hit: the head of a queue that waits for room asks
   // in every step, and its lookup would be for nothing (and count as a use of what it finds).
   if (wanted - static_cast<int32_t>(max_hits) + admission.pending_blocks > num_available()) {
     return std::nullopt;
   }
   BlockTable hits;
-  if (cache_) {
+  if (max_hits > 0) {
     ExtendHashes(kv, admission.private_tokens, max_hits);
     hits =
         cache_->Lookup(kv.anchor, std::span(kv.hashes).first(max_hits), admission.private_tokens);

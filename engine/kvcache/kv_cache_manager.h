@@ -52,6 +52,7 @@ class KvCacheManager {
     std::span<const TokenId> private_tokens;  // all known ones, >= 1
     int32_t reserve_blocks = 0;  // > 0: take so many blocks in all at once (the worst case)
     int32_t pending_blocks = 0;  // blocks that running sequences still need for known tokens
+    bool may_hit = true;         // false: all tokens must be computed
   };
   // Takes a hot slot and the longest prefix-cache hit, if all known tokens fit beside what is
   // pending. A hit covers at most floor((n - 1) / 32) blocks of n private tokens: the page of the

@@ -9,6 +9,7 @@
 
 #include "engine/base/page_entry.h"
 #include "engine/base/printable.h"
+#include "engine/model/kv_policy.h"
 #include "kernels/api/page_layout.h"
 
 namespace intactkv {
@@ -73,10 +74,10 @@ int64_t PageBytes(const ModelConfig& config, KvFormat format) {
 
 std::string KvLine(const ModelConfig& config) {
   std::string out;
-  for (const auto& [name, format] : std::initializer_list<std::pair<const char*, KvFormat>>{
-           {"f32", kKvF32}, {"int8", kKvI8C}, {"int4", kKvI4C}}) {
+  for (const KvFormat format : StoredFormats()) {
     if (!out.empty()) out += ", ";
-    out += std::to_string(PageBytes(config, format) / kPageTokens) + " " + name;
+    out += std::to_string(PageBytes(config, format) / kPageTokens) + " " +
+           std::string(StoredFormatName(format));
   }
   return out + " (bytes per token)";
 }
@@ -104,7 +105,8 @@ std::string DescribeModel(const WeightFiles& files, const ModelConfig& config,
     parameters += tensor.num_elements();
     stored += static_cast<int64_t>(tensor.data.size());
   }
-  const int64_t full_context = BlocksFor(config.context_length) * PageBytes(config, kKvI8C);
+  const KvFormat automatic = AutomaticKvFormat(config.architecture).format;
+  const int64_t full_context = BlocksFor(config.context_length) * PageBytes(config, automatic);
   std::string out;
   out += Line("file", Printable(files.path()) + " (" + FormatBytes(files.file_bytes()) + ", " +
                           notes.container + ")");
@@ -127,10 +129,11 @@ std::string DescribeModel(const WeightFiles& files, const ModelConfig& config,
   out += Line("tensors", TensorLine(files));
   out += Line("tokenizer", notes.tokenizer);
   out += Line("kv cache", KvLine(config));
-  out += Line("memory", "weights as stored " + FormatBytes(stored) +
-                            "; one full context in int8 pages " + FormatBytes(full_context) +
-                            "; while prefixes are built, full-precision weights " +
-                            FormatBytes(parameters * 4));
+  out +=
+      Line("memory",
+           "weights as stored " + FormatBytes(stored) + "; one full context in " +
+               std::string(StoredFormatName(automatic)) + " pages " + FormatBytes(full_context) +
+               "; while prefixes are built, full-precision weights " + FormatBytes(parameters * 4));
   return out;
 }
 

@@ -8,13 +8,16 @@
 namespace intactkv {
 namespace {
 
-void AppendEntries(const Sequence& sequence, int32_t num_stored, StepPlan& plan,
-                   PlanSequence& out) {
+void AppendPinnedEntries(const Sequence& sequence, StepPlan& plan, PlanSequence& out) {
   out.num_pinned_tokens = sequence.num_pinned();
   out.pinned_begin = static_cast<int32_t>(plan.pinned_entries.size());
   for (const BlockRef& ref : sequence.kv.pinned.blocks) {
     plan.pinned_entries.emplace_back(PageClass::kPinned, ref.id().value);
   }
+}
+
+void AppendStoredEntries(const Sequence& sequence, int32_t num_stored, StepPlan& plan,
+                         PlanSequence& out) {
   out.stored_begin = static_cast<int32_t>(plan.stored_entries.size());
   out.num_stored = num_stored;
   for (int32_t i = 0; i < num_stored; ++i) {
@@ -70,28 +73,72 @@ SampleRow MakeSampleRow(const Sequence& sequence) {
   return row;
 }
 
+SampleRow MakeScoredRow(const Sequence& sequence, int32_t position) {
+  SampleRow row;
+  row.params.num_logprobs = sequence.group->request.sampling.num_logprobs;
+  row.scored = sequence.tokens[static_cast<size_t>(position) + 1];
+  return row;
+}
+
+PlanSequence StartRows(const Sequence& sequence, int32_t num_rows, const StepPlan& plan) {
+  PlanSequence out;
+  out.id = sequence.id;
+  out.first_row = static_cast<int32_t>(plan.rows.size());
+  out.num_rows = num_rows;
+  return out;
+}
+
 }  // namespace
 
-void AppendChunk(const Sequence& sequence, int32_t num_rows, StepPlan& plan) {
+int32_t AppendPinnedRows(const Sequence& sequence, int32_t num_rows, StepPlan& plan) {
+  const int32_t end = sequence.num_scored + num_rows;
+  CHECK_GE(num_rows, 1);
+  CHECK_LE(end, std::min(sequence.num_to_score(), sequence.num_pinned()));
+  PlanSequence out = StartRows(sequence, num_rows, plan);
+  AppendPinnedEntries(sequence, plan, out);
+  out.stored_begin = static_cast<int32_t>(plan.stored_entries.size());
+  out.append = false;
+  plan.sequences.push_back(out);
+  for (int32_t position = sequence.num_scored; position < end; ++position) {
+    plan.rows.push_back({.token = sequence.tokens[static_cast<size_t>(position)],
+                         .position = position,
+                         .wants_logits = true});
+    plan.samples.push_back(MakeScoredRow(sequence, position));
+  }
+  return num_rows;
+}
+
+int32_t AppendChunk(const Sequence& sequence, int32_t num_rows, StepPlan& plan) {
   CHECK_GE(num_rows, 1);
   CHECK_LE(num_rows, sequence.num_uncomputed());
   const int32_t end = sequence.num_computed + num_rows;
   const int32_t num_stored = sequence.PrivateBlocksFor(end);
   CHECK_LE(static_cast<size_t>(num_stored), sequence.kv.stored.size());
-  PlanSequence out;
-  out.id = sequence.id;
-  out.first_row = static_cast<int32_t>(plan.rows.size());
-  out.num_rows = num_rows;
-  AppendEntries(sequence, num_stored, plan, out);
+  PlanSequence out = StartRows(sequence, num_rows, plan);
+  AppendPinnedEntries(sequence, plan, out);
+  AppendStoredEntries(sequence, num_stored, plan, out);
   plan.sequences.push_back(out);
   const bool samples = !sequence.group->build_prefix && end == sequence.num_tokens();
+  const int32_t to_score = sequence.num_to_score();
+  int32_t num_scored = 0;
   for (int32_t position = sequence.num_computed; position < end; ++position) {
+    const bool scored = position >= sequence.num_scored && position < to_score;
     plan.rows.push_back({.token = sequence.tokens[static_cast<size_t>(position)],
                          .position = position,
-                         .wants_logits = samples && position == end - 1});
+                         .wants_logits = scored || (samples && position == end - 1)});
+    if (!scored) continue;
+    plan.samples.push_back(MakeScoredRow(sequence, position));
+    ++num_scored;
   }
   if (samples) plan.samples.push_back(MakeSampleRow(sequence));
   AppendPromotions(sequence, num_rows, plan);
+  return num_scored;
+}
+
+size_t NumLogitsRows(const StepPlan& plan, const PlanSequence& sequence) {
+  const auto first = plan.rows.begin() + sequence.first_row;
+  return static_cast<size_t>(std::count_if(first, first + sequence.num_rows,
+                                           [](const PlanRow& row) { return row.wants_logits; }));
 }
 
 }  // namespace intactkv

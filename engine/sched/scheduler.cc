@@ -36,6 +36,7 @@ Scheduler::Scheduler(const Options& options, KvCacheManager& manager)
     : options_(options), manager_(manager) {
   CHECK_GE(options_.max_running, 1);
   CHECK_GE(options_.max_tokens_per_step, 1);
+  CHECK_GE(options_.max_scored_rows, 1);
 }
 
 Scheduler::~Scheduler() = default;
@@ -116,7 +117,7 @@ StepPlan Scheduler::Schedule(int64_t step) {
   manager_.SetStep(step);
   newly_admitted_.clear();
   StepPlan plan;
-  int32_t budget = options_.max_tokens_per_step;
+  StepBudget budget{options_.max_tokens_per_step, options_.max_scored_rows};
   const int64_t preemptions = counters_.preemptions;
   ScheduleRunning(plan, budget);
   // Who was just preempted must not come back in the same step for the blocks it gave up.
@@ -124,16 +125,17 @@ StepPlan Scheduler::Schedule(int64_t step) {
   return plan;
 }
 
-void Scheduler::ScheduleRunning(StepPlan& plan, int32_t& budget) {
-  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {  // oldest first
+void Scheduler::ScheduleRunning(StepPlan& plan, StepBudget& budget) {
+  for (size_t i = 0; i < running_.size() && budget.rows > 0; ++i) {  // oldest first
     Sequence& sequence = *running_[i];
-    const int32_t n = MakeRoom(i, std::min(sequence.num_uncomputed(), budget));
+    const int32_t wanted = sequence.NextRows(budget.rows, budget.scored_rows);
+    if (wanted == 0) continue;  // older prompts took all rows that may be scored
+    const int32_t n = sequence.scores_pinned() ? wanted : MakeRoom(i, wanted);
     if (n == 0) {
       ++counters_.stalls;
       continue;
     }
-    Plan(sequence, n, plan);
-    budget -= n;
+    Plan(sequence, n, plan, budget);
   }
 }
 
@@ -171,15 +173,16 @@ bool Scheduler::PreemptYoungestAfter(size_t index) {
   return false;
 }
 
-void Scheduler::AdmitWaiting(StepPlan& plan, int32_t& budget) {
-  while (budget > 0 && !waiting_.empty() && num_running() < options_.max_running) {
+void Scheduler::AdmitWaiting(StepPlan& plan, StepBudget& budget) {
+  while (budget.rows > 0 && !waiting_.empty() && num_running() < options_.max_running) {
     Sequence& sequence = *waiting_.begin()->second;
     // Strict FCFS: a small request never overtakes a large one.
     if (!MayBeAdmitted(sequence) || !TryAdmit(sequence)) return;
-    const int32_t n = std::min(sequence.num_uncomputed(), budget);
-    CHECK(manager_.TryGrow(sequence.kv, sequence.PrivateBlocksFor(sequence.num_computed + n)));
-    Plan(sequence, n, plan);
-    budget -= n;
+    const int32_t n = sequence.NextRows(budget.rows, budget.scored_rows);
+    if (n == 0) continue;  // it runs from the next step on
+    const int32_t end = sequence.num_computed + (sequence.scores_pinned() ? 0 : n);
+    CHECK(manager_.TryGrow(sequence.kv, sequence.PrivateBlocksFor(end)));
+    Plan(sequence, n, plan, budget);
   }
 }
 
@@ -193,7 +196,8 @@ bool Scheduler::MayBeAdmitted(const Sequence& sequence) const {
 
 bool Scheduler::TryAdmit(Sequence& sequence) {
   KvCacheManager::Admission admission{.private_tokens = sequence.private_tokens(),
-                                      .pending_blocks = PendingBlocks()};
+                                      .pending_blocks = PendingBlocks(),
+                                      .may_hit = sequence.num_scored >= sequence.num_to_score()};
   if (sequence.num_preemptions >= kMaxPreemptions) {
     admission.reserve_blocks = sequence.WorstCaseBlocks();
   }
@@ -201,7 +205,9 @@ bool Scheduler::TryAdmit(Sequence& sequence) {
   if (!hits) return false;
   if (sequence.tokens.empty()) sequence.tokens = sequence.group->request.prompt;
   if (sequence.kv.reserved) ++counters_.reserved_admissions;
-  counters_.prefix_queries_tokens += sequence.num_tokens() - sequence.num_pinned();
+  if (admission.may_hit) {
+    counters_.prefix_queries_tokens += sequence.num_tokens() - sequence.num_pinned();
+  }
   counters_.prefix_hit_tokens += *hits * kPageTokens;
   sequence.num_computed = sequence.num_pinned() + *hits * kPageTokens;
   if (!sequence.group->admitted) {
@@ -228,8 +234,10 @@ int32_t Scheduler::PendingBlocks() const {
   return pending;
 }
 
-void Scheduler::Plan(Sequence& sequence, int32_t num_rows, StepPlan& plan) {
-  AppendChunk(sequence, num_rows, plan);
+void Scheduler::Plan(Sequence& sequence, int32_t num_rows, StepPlan& plan, StepBudget& budget) {
+  budget.rows -= num_rows;
+  budget.scored_rows -= sequence.scores_pinned() ? AppendPinnedRows(sequence, num_rows, plan)
+                                                 : AppendChunk(sequence, num_rows, plan);
   in_flight_.push_back(&sequence);
 }
 
@@ -260,17 +268,16 @@ std::vector<RequestUpdate> Scheduler::UpdateFromOutput(const StepPlan& plan,
   size_t next_token = 0;
   for (size_t i = 0; i < in_flight.size(); ++i) {
     const PlanSequence& planned = plan.sequences[i];
-    const auto last_row = static_cast<size_t>(planned.first_row + planned.num_rows - 1);
-    const bool sampled = plan.rows[last_row].wants_logits;
+    const size_t num_tokens = NumLogitsRows(plan, planned);
     counters_.clamped_values += result.sequences[i].num_clamped;
     RequestUpdate& update = updates[in_flight[i]->group->id];
     if (result.sequences[i].non_finite) {
       update.non_finite = true;  // nothing of it is published, its token is not one
     } else {
-      Advance(*in_flight[i], planned.num_rows, sampled ? &result.tokens[next_token] : nullptr,
+      Advance(*in_flight[i], planned, std::span(result.tokens).subspan(next_token, num_tokens),
               update);
     }
-    next_token += sampled ? 1 : 0;
+    next_token += num_tokens;
   }
   return CloseUpdates(updates);
 }
@@ -285,13 +292,21 @@ void Scheduler::RecordPromotions(const StepPlan& plan) const {
   }
 }
 
-void Scheduler::Advance(Sequence& sequence, int32_t num_rows, const SampledToken* token,
-                        RequestUpdate& update) {
-  sequence.num_computed += num_rows;
+void Scheduler::Advance(Sequence& sequence, const PlanSequence& planned,
+                        std::span<const SampledToken> tokens, RequestUpdate& update) {
+  const auto unscored =
+      static_cast<size_t>(std::max(0, sequence.num_to_score() - sequence.num_scored));
+  const auto scored = tokens.first(std::min(tokens.size(), unscored));  // in front of the sample
+  for (const SampledToken& token : scored) {
+    update.events.push_back({.choice = sequence.choice, .of_prompt = true, .token = token});
+  }
+  sequence.num_scored += static_cast<int32_t>(scored.size());
+  if (!planned.append) return;
+  sequence.num_computed += planned.num_rows;
   manager_.Publish(sequence.kv, sequence.private_tokens(),
                    sequence.num_computed - sequence.num_pinned());
-  if (token != nullptr) {
-    update.events.push_back(AppendToken(sequence, *token));
+  if (tokens.size() > scored.size()) {
+    update.events.push_back(AppendToken(sequence, tokens.back()));
     if (update.events.back().finish == FinishReason::kNone) return;
     ReleaseSequence(sequence);
     --sequence.group->num_unfinished;
@@ -308,7 +323,8 @@ std::vector<RequestUpdate> Scheduler::CloseUpdates(std::map<RequestId, RequestUp
     update.done = update.non_finite || it->second.num_unfinished == 0;
     if (update.non_finite) {
       // Tokens that other choices got in this step are not delivered, so they are not used either.
-      it->second.progress.usage.completion_tokens -= static_cast<int32_t>(update.events.size());
+      it->second.progress.usage.completion_tokens -= static_cast<int32_t>(std::ranges::count_if(
+          update.events, [](const TokenEvent& event) { return !event.of_prompt; }));
       update.events.clear();
     }
     if (update.events.empty() && !update.done) continue;

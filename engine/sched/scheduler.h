@@ -61,6 +61,7 @@ class Scheduler {
   struct Options {
     int32_t max_running = 1;           // sequences with a hot slot
     int32_t max_tokens_per_step = 32;  // rows
+    int32_t max_scored_rows = 32;      // of them, for the log probabilities of prompts
     // Choices 1..n-1 wait until choice 0 has prefilled, to share its full blocks. Set it if the
     // manager has a prefix cache.
     bool share_prefill = true;
@@ -124,8 +125,12 @@ class Scheduler {
  private:
   using Groups = std::map<RequestId, RequestGroup>;
 
-  void ScheduleRunning(StepPlan& plan, int32_t& budget);
-  void AdmitWaiting(StepPlan& plan, int32_t& budget);
+  // What the step may still take.
+  struct StepBudget {
+    int32_t rows, scored_rows;
+  };
+  void ScheduleRunning(StepPlan& plan, StepBudget& budget);
+  void AdmitWaiting(StepPlan& plan, StepBudget& budget);
   // Rows of `running_[index]` that have blocks, at most `wanted`; preempts younger ones for them.
   int32_t MakeRoom(size_t index, int32_t wanted);
   bool PreemptYoungestAfter(size_t index);
@@ -133,12 +138,13 @@ class Scheduler {
   bool TryAdmit(Sequence& sequence);
   void InsertRunning(Sequence& sequence);
   int32_t PendingBlocks() const;
-  void Plan(Sequence& sequence, int32_t num_rows, StepPlan& plan);
+  void Plan(Sequence& sequence, int32_t num_rows, StepPlan& plan, StepBudget& budget);
   void ReleaseSequence(Sequence& sequence);
   void RecordPromotions(const StepPlan& plan) const;
   TokenEvent AppendToken(Sequence& sequence, const SampledToken& token);
-  void Advance(Sequence& sequence, int32_t num_rows, const SampledToken* token,
-               RequestUpdate& update);
+  // `tokens`: what its rows with logits gave.
+  void Advance(Sequence& sequence, const PlanSequence& planned,
+               std::span<const SampledToken> tokens, RequestUpdate& update);
   std::vector<RequestUpdate> CloseUpdates(std::map<RequestId, RequestUpdate>& updates);
   RequestProgress RemoveGroup(Groups::iterator it);
 

@@ -15,6 +15,21 @@ int32_t Sequence::num_generated() const {
   return num_tokens() - static_cast<int32_t>(group->request.prompt.size());
 }
 
+int32_t Sequence::num_to_score() const {
+  if (!group->request.score_prompt || choice != 0) return 0;
+  return static_cast<int32_t>(group->request.prompt.size()) - 1;
+}
+
+int32_t Sequence::NextRows(int32_t max_rows, int32_t max_scored) const {
+  if (scores_pinned()) {
+    const int32_t left = std::min(num_to_score(), num_pinned()) - num_scored;
+    return std::min({left, max_rows, max_scored});
+  }
+  const int32_t rows = std::min(num_uncomputed(), max_rows);
+  const int32_t end_scored = std::max(num_computed, num_scored) + max_scored;
+  return end_scored < num_to_score() ? std::min(rows, end_scored - num_computed) : rows;
+}
+
 int32_t Sequence::PrivateBlocksFor(int32_t n) const { return BlocksFor(n - num_pinned()); }
 
 int32_t Sequence::WorstCaseBlocks() const {

@@ -2,6 +2,7 @@
 // share.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <span>
@@ -27,6 +28,7 @@ struct Sequence {
   // it has the request's own prompt and no copy.
   std::vector<TokenId> tokens;
   int32_t num_computed = 0;  // tokens whose KV exists; starts at c, falls back to it on preemption
+  int32_t num_scored = 0;  // score_prompt: leading rows of the prompt that were scored; only grows
   int32_t num_preemptions = 0;
   bool finished = false;
   SequenceKv kv;
@@ -36,6 +38,14 @@ struct Sequence {
   int32_t num_uncomputed() const { return num_tokens() - num_computed; }
   int32_t num_pinned() const { return kv.pinned.num_tokens; }  // c
   int32_t num_generated() const;
+  // Leading rows of the prompt to be scored, which is all but the last (it samples) for choice 0 of
+  // a request with score_prompt, else 0.
+  int32_t num_to_score() const;
+  // Rows below c are computed first, for their logits only.
+  bool scores_pinned() const { return num_scored < std::min(num_to_score(), num_pinned()); }
+  // Rows to compute next: the unscored ones below c, if there are any, else tokens not computed.
+  // At most `max_rows`, of which at most `max_scored` are scored. 0 if it must score and may not.
+  int32_t NextRows(int32_t max_rows, int32_t max_scored) const;
   std::span<const TokenId> private_tokens() const {
     return known_tokens().subspan(static_cast<size_t>(num_pinned()));
   }

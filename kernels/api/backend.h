@@ -25,7 +25,7 @@ namespace intactkv {
 
 // Raised whenever a virtual function or a struct below changes; a plugin with another number is
 // refused.
-inline constexpr int kBackendAbi = 2;
+inline constexpr int kBackendAbi = 3;
 
 // Part of a matrix, for tensor parallelism. end = -1: to the last.
 struct IndexRange {
@@ -61,8 +61,8 @@ class KvPool {
   virtual size_t bytes() const = 0;
   // Canonical form of one page, the same for every backend: for each layer, for each KV head: K
   // then V, each as
-  //   F32 f32[32][D], F16 u16[32][D], I8 and I4: u8 codes [32][D] (one code per byte) then the fp16
-  //   scales, then the minima (K: [D] each, V: [32] each).
+  //   F32 f32[32][D], F16 and BF16 u16[32][D], I8 and I4: u8 codes [32][D] (one code per byte) then
+  //   the fp16 scales, then the minima (K: [D] each, V: [32] each).
   // `canonical` has CanonicalPageBytes(layout()) bytes. A pure permutation: Import(Export(x)) == x,
   // bit for bit.
   virtual void ExportPage(int slot, std::span<std::byte> canonical) const = 0;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "engine/base/page_entry.h"
@@ -35,17 +36,21 @@ struct ClassLayout {
   }
 };
 
-// The same format in every layer. Per-layer tables come with a later constructor, not with new code
-// above kernels/.
+// formats: one per layer.
+ClassLayout MakeClassLayout(const KvShape& shape, std::span<const KvFormat> formats);
+// The same format in every layer.
 ClassLayout MakeClassLayout(const KvShape& shape, KvFormat format);
+
+// Whether a page may be promoted before it is full: no layer holds codes.
+bool TakesPartialPages(const ClassLayout& layout);
 
 struct PageLayout {
   std::array<ClassLayout, kNumPageClasses> classes;
   const ClassLayout& For(PageClass c) const { return classes[static_cast<size_t>(c)]; }
 };
 
-// Hot pages are F32 on CPU whatever the pins are.
-PageLayout MakePageLayout(const KvShape& shape, KvFormat pinned, KvFormat stored,
+// stored: one format per layer. Hot pages are F32 on CPU whatever the pins are.
+PageLayout MakePageLayout(const KvShape& shape, KvFormat pinned, std::span<const KvFormat> stored,
                           KvFormat hot = kKvF32);
 
 // Bytes of one page in canonical form (see KvPool::ExportPage).

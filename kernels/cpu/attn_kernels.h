@@ -43,7 +43,7 @@ struct AttnKernels {
   const char* isa_suffix;  // "scalar", "avx2", "avx512vnni"
   // Overwrites `out`.
   using ItemFn = void (*)(const AttnItem& item, AttnState& out);
-  ItemFn f32, f16, i8c, i4c;
+  ItemFn f32, f16, bf16, i8c, k8v4, i4c;
   // Merges row `row` of `part` into the same row of `state`; the caller goes in segment order, then
   // ascending.
   void (*merge)(const AttnState& part, int row, int head_dim, AttnState& state);

@@ -63,6 +63,12 @@ struct V {
     even = LoadHalf(p);
     odd = LoadHalf(p + 2);
   }
+  static void LoadBfloat16Pairs(const std::byte* p, F& even, F& odd) {
+    uint16_t pair[2];
+    std::memcpy(pair, p, sizeof(pair));
+    even = Bfloat16ToFloat(pair[0]);
+    odd = Bfloat16ToFloat(pair[1]);
+  }
 
   static Codes LoadCodes(const std::byte* p) {
     Codes out;

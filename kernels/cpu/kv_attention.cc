@@ -62,7 +62,14 @@ std::string KernelName(KvFormat format, int head_dim, const AttnKernels& kernels
          kernels.isa_suffix;
 }
 
-bool IsFloat(KvFormat format) { return format == kKvF32 || format == kKvF16; }
+// In the order of the layers that have them first.
+std::vector<KvFormat> DistinctFormats(const ClassLayout& layout) {
+  std::vector<KvFormat> out;
+  for (const ClassLayout::Layer& layer : layout.layers) {
+    if (std::find(out.begin(), out.end(), layer.format) == out.end()) out.push_back(layer.format);
+  }
+  return out;
+}
 
 absl::Status CheckPool(const KvPool* pool, const ModelShape& shape, Segment segment) {
   const char* name = segment == Segment::kPinned ? "pinned" : "stored";
@@ -123,7 +130,6 @@ size_t MaxSplit(int num_threads) {
 
 KvPlanLimits LimitsOf(const ContextOptions& options) {
   const ModelShape& shape = options.shape;
-  const std::vector<ClassLayout::Layer>& stored = options.kv.stored->layout().layers;
   return {.max_rows = options.max_rows,
           .max_sequences = options.max_sequences,
           .max_context = options.max_context,
@@ -131,9 +137,7 @@ KvPlanLimits LimitsOf(const ContextOptions& options) {
           .num_pinned_pages = options.kv.pinned == nullptr ? 0 : options.kv.pinned->num_pages(),
           .num_stored_pages = options.kv.stored->num_pages(),
           .num_hot_pages = options.kv.hot->num_pages(),
-          .partial_promotions = std::all_of(stored.begin(), stored.end(), [](const auto& layer) {
-            return IsFloat(layer.format);
-          })};
+          .partial_promotions = TakesPartialPages(options.kv.stored->layout())};
 }
 
 // One layer in full precision.
@@ -484,9 +488,10 @@ std::vector<KernelChoice> KvAttention::Kernels(const ContextOptions& options, Is
   std::vector<KernelChoice> out;
   const auto add = [&](const char* segment, const KvPool* pool) {
     if (pool == nullptr) return;
-    const KvFormat format = pool->layout().layers.front().format;
-    out.push_back({"attention " + std::string(segment) + " " + std::string(KvFormatName(format)),
-                   KernelName(format, options.shape.head_dim, kernels)});
+    for (const KvFormat format : DistinctFormats(pool->layout())) {
+      out.push_back({"attention " + std::string(segment) + " " + std::string(KvFormatName(format)),
+                     KernelName(format, options.shape.head_dim, kernels)});
+    }
   };
   add("pinned", options.kv.pinned);
   add("stored", options.kv.stored);

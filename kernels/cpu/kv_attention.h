@@ -25,8 +25,8 @@ class KvAttention {
                                                              ThreadPool* pool);
   // What scratch_bytes() will be; takes no memory. Errors as Create.
   static absl::StatusOr<int64_t> ScratchBytes(const ContextOptions& options, int num_threads);
-  // What Create would choose: one entry per segment ("attention pinned f32", "attention stored
-  // i8c", "attention own f32", "page quantize").
+  // What Create would choose: one entry per segment and format ("attention pinned f32",
+  // "attention stored i8c", "attention own f32", "page quantize").
   static std::vector<KernelChoice> Kernels(const ContextOptions& options, Isa isa);
 
   // Checks the batch (kInvalidArgument: entries out of range, rows or pages beyond the options) and

@@ -28,23 +28,22 @@ size_t Sampler::scratch_bytes() const {
 
 void Sampler::Sample(std::span<const float> logits, const SampleRow& row, SampledToken* out) {
   CHECK_LE(logits.size(), candidates_.capacity());
-  CollectCandidates(logits, row);
-  if (row.params.edits != nullptr) EditLogits(row);
-  int32_t token = 0;
-  if (candidates_.empty()) {
-    token = FirstAllowed();
-  } else {
-    // Candidates are in ascending id order, and max_element keeps the first of equals.
-    const Candidate best =
-        *std::max_element(candidates_.begin(), candidates_.end(),
-                          [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
-    const bool draw = row.params.temperature >= kGreedyTemperature && std::isfinite(best.logit);
-    token = draw ? Draw(row, best.logit) : best.id;
-  }
-  out->token = TokenId(token);
+  out->token = row.scored ? *row.scored : TokenId(Choose(logits, row));
   out->logprob = 0.0f;
   out->top.clear();
   if (row.params.num_logprobs >= 0) FillLogprobs(logits, row.params.num_logprobs, out);
+}
+
+int32_t Sampler::Choose(std::span<const float> logits, const SampleRow& row) {
+  CollectCandidates(logits, row);
+  if (row.params.edits != nullptr) EditLogits(row);
+  if (candidates_.empty()) return FirstAllowed();
+  // Candidates are in ascending id order, and max_element keeps the first of equals.
+  const Candidate best =
+      *std::max_element(candidates_.begin(), candidates_.end(),
+                        [](const Candidate& a, const Candidate& b) { return a.logit < b.logit; });
+  const bool draw = row.params.temperature >= kGreedyTemperature && std::isfinite(best.logit);
+  return draw ? Draw(row, best.logit) : best.id;
 }
 
 void Sampler::CollectCandidates(std::span<const float> logits, const SampleRow& row) {

@@ -28,7 +28,8 @@ class Sampler {
   //   top-k  the k largest; equal logits by ascending id
   //   top-p  the shortest run of largest ones whose weight reaches top_p of the total
   //   min-p  those with probability >= min_p * the largest
-  // Log probabilities are of all raw logits: logit - logsumexp, in double, ascending ids.
+  // Log probabilities are of all raw logits: logit - logsumexp, in double, ascending ids. For a row
+  // with `scored` nothing else is done.
   void Sample(std::span<const float> logits, const SampleRow& row, SampledToken* out);
 
   size_t scratch_bytes() const;
@@ -47,6 +48,7 @@ class Sampler {
   static bool Before(const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
   }
+  int32_t Choose(std::span<const float> logits, const SampleRow& row);
   void CollectCandidates(std::span<const float> logits, const SampleRow& row);
   void EditLogits(const SampleRow& row);
   int32_t FirstAllowed() const;

@@ -51,4 +51,11 @@ uint16_t FloatToHalf(float x, HalfRounding rounding) {
   return static_cast<uint16_t>(sign | out);
 }
 
+uint16_t FloatToBfloat16(float x) {
+  const uint32_t bits = std::bit_cast<uint32_t>(x);
+  if ((bits & 0x7fffffffu) > kInfinityBits) return static_cast<uint16_t>(bits >> 16 | 0x40u);
+  const uint32_t odd = bits >> 16 & 1u;
+  return static_cast<uint16_t>((bits + 0x7fffu + odd) >> 16);  // may carry into the exponent
+}
+
 }  // namespace intactkv

@@ -11,6 +11,7 @@ size_t DataBytes(SideFormat format, int head_dim) {
     case SideFormat::kF32:
       return elements * 4;
     case SideFormat::kF16:
+    case SideFormat::kBF16:
       return elements * 2;
     case SideFormat::kI8:
       return elements;
@@ -20,14 +21,14 @@ size_t DataBytes(SideFormat format, int head_dim) {
   CHECK(false) << "unknown side format";
 }
 
-bool IsInteger(SideFormat format) { return format == SideFormat::kI8 || format == SideFormat::kI4; }
-
 }  // namespace
 
 std::string_view KvFormatName(KvFormat format) {
   if (format == kKvF32) return "f32";
   if (format == kKvF16) return "f16";
+  if (format == kKvBF16) return "bf16";
   if (format == kKvI8C) return "i8c";
+  if (format == kKvK8V4) return "k8v4";
   if (format == kKvI4C) return "i4c";
   return "mixed";
 }

@@ -25,6 +25,7 @@ constexpr Place PlaceOfK(SideFormat format, size_t dims, size_t token, size_t di
     case SideFormat::kF32:
       return {(group * dims + dim) * kLine + lane * 4};
     case SideFormat::kF16:
+    case SideFormat::kBF16:
       return {(group * (dims / 2) + dim / 2) * kLine + lane * 4 + (dim % 2) * 2};
     case SideFormat::kI8:
       return {(group * (dims / 4) + dim / 4) * kLine + lane * 4 + dim % 4};
@@ -41,6 +42,7 @@ constexpr Place PlaceOfV(SideFormat format, size_t dims, size_t token, size_t di
     case SideFormat::kF32:
       return {(token * dims + dim) * 4};
     case SideFormat::kF16:
+    case SideFormat::kBF16:
       return {((token / 2) * dims + dim) * 4 + (token % 2) * 2};
     case SideFormat::kI8:
       return {((token / 4) * (dims / 16) + block) * kLine + lane * 4 + token % 4};
@@ -50,10 +52,9 @@ constexpr Place PlaceOfV(SideFormat format, size_t dims, size_t token, size_t di
   return {};
 }
 
-bool IsInteger(SideFormat format) { return format == SideFormat::kI8 || format == SideFormat::kI4; }
-
 constexpr size_t CanonicalElementBytes(SideFormat format) {
-  return format == SideFormat::kF32 ? 4 : (format == SideFormat::kF16 ? 2 : 1);
+  if (IsInteger(format)) return 1;
+  return format == SideFormat::kF32 ? 4 : 2;
 }
 
 size_t ParamBytes(SideFormat format, KvSide side, size_t dims) {
@@ -69,6 +70,7 @@ void WithConstants(KvSide side, SideFormat format, const Fn& fn) {
       case SideFormat::kF32:
         return fn(side_constant, std::integral_constant<SideFormat, SideFormat::kF32>{});
       case SideFormat::kF16:
+      case SideFormat::kBF16:  // lies as kF16 does
         return fn(side_constant, std::integral_constant<SideFormat, SideFormat::kF16>{});
       case SideFormat::kI8:
         return fn(side_constant, std::integral_constant<SideFormat, SideFormat::kI8>{});

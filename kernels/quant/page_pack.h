@@ -1,7 +1,7 @@
 // Canonical <-> tile layout of one slice: pure permutations, no arithmetic (kernels.md 3.3).
 //
 // Canonical form of a slice = K then V, each side as
-//   kF32 f32[32][D]      kF16 u16[32][D]
+//   kF32 f32[32][D]      kF16 and kBF16 u16[32][D]
 //   kI8 and kI4: u8 codes [32][D], one code a byte, then fp16 scales, then fp16 minima (K: [D]
 //   each, V: [32] each).
 // The tile layout is page_format.h's. Neither buffer needs alignment. All functions are

@@ -22,17 +22,17 @@ constexpr float kRoundMagic = 12582912.0f;
 using SideValues = std::array<float, kTokens * kMaxDims>;
 using Canonical = std::array<std::byte, 2 * kTokens * kMaxDims * sizeof(float)>;
 
-// Makes every value finite and representable in fp16.
-QuantizeHealth ClampToFp16(std::span<float> values) {
+// Makes every value finite and at most `largest`.
+QuantizeHealth Clamp(std::span<float> values, float largest) {
   QuantizeHealth health;
   for (float& x : values) {
-    if (std::abs(x) <= kMaxHalf) continue;
+    if (std::abs(x) <= largest) continue;
     if (std::isfinite(x)) {
       ++health.num_clamped;
     } else {
       health.non_finite = true;
     }
-    x = std::isnan(x) ? 0.0f : (x > 0.0f ? kMaxHalf : -kMaxHalf);
+    x = std::isnan(x) ? 0.0f : (x > 0.0f ? largest : -largest);
   }
   return health;
 }
@@ -70,11 +70,12 @@ QuantizeHealth ConvertSide(KvSide side, SideFormat format, std::span<float> valu
     std::memcpy(canonical, values.data(), values.size_bytes());
     return CheckFinite(values);
   }
-  const QuantizeHealth health = ClampToFp16(values);
-  if (format == SideFormat::kF16) {
+  const bool is_bfloat16 = format == SideFormat::kBF16;
+  const QuantizeHealth health = Clamp(values, is_bfloat16 ? kMaxBfloat16 : kMaxHalf);
+  if (!IsInteger(format)) {
     for (size_t i = 0; i < values.size(); ++i) {
-      const uint16_t half = FloatToHalf(values[i], HalfRounding::kNearest);
-      std::memcpy(canonical + i * sizeof(half), &half, sizeof(half));
+      const uint16_t bits = is_bfloat16 ? FloatToBfloat16(values[i]) : FloatToHalf(values[i]);
+      std::memcpy(canonical + i * sizeof(bits), &bits, sizeof(bits));
     }
     return health;
   }
@@ -107,9 +108,8 @@ GroupParams QuantizeGroup(const float* x, int count, int stride, int max_code, u
 QuantizeHealth PromoteSlice(const PromoteArgs& args, std::byte* slice) {
   const size_t dims = static_cast<size_t>(args.head_dim);
   const bool full = args.num_valid == kPageTokens;
-  const auto is_float = [](SideFormat f) { return f == SideFormat::kF32 || f == SideFormat::kF16; };
   CHECK(args.num_valid > 0 && args.num_valid <= kPageTokens) << args.num_valid;
-  CHECK(full || (is_float(args.to.k) && is_float(args.to.v)));
+  CHECK(full || IsFloat(args.to));
 
   const size_t side_values = kTokens * dims;
   alignas(64) Canonical source;

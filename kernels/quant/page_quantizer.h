@@ -4,8 +4,9 @@
 //   z = fp16 toward -inf of min;  s = fp16 toward +inf of (max - z) / Q, at least 2^-14
 //   u = clamp(rne((x - z) / s), 0, Q), with the rounded z and s;  Q = 255 or 15
 // so no value of the group is clipped and |s*u + z - x| <= s/2 up to fp32 rounding. Finite values
-// beyond +-65504 are clamped first and counted; a NaN counts as 0 and an infinity as +-65504, and
-// both set non_finite: such a page must not be used. Source: asymmetric min/max quantization, K per
+// beyond the largest of the format (fp16's +-65504, for kBF16 its own) are clamped first and
+// counted; a NaN counts as 0 and an infinity as that largest value, and both set non_finite: such a
+// page must not be used. Source: asymmetric min/max quantization, K per
 // channel and V per token as in KIVI (Liu et al. 2024, arXiv 2402.02750).
 #pragma once
 
@@ -23,8 +24,8 @@ struct QuantizeHealth {
 
 // Converts an F32 slice (tile layout) into `to` (tile layout). Slices must not overlap.
 // num_valid < kPageTokens only if both sides of `to` are float: tokens from num_valid on are not
-// read, and written as zeros. Rounds to nearest for kF16 and assumes the default rounding mode.
-// Thread-safe.
+// read, and written as zeros. Rounds to nearest for kF16 and kBF16 and assumes the default rounding
+// mode. Thread-safe.
 struct PromoteArgs {
   const std::byte* f32_slice = nullptr;
   int head_dim = 0;

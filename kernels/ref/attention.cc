@@ -18,6 +18,12 @@ double ReadFp16(const std::byte* at) {
   return static_cast<double>(HalfToFloat(bits));
 }
 
+double ReadBfloat16(const std::byte* at) {
+  uint16_t bits = 0;
+  std::memcpy(&bits, at, sizeof(bits));
+  return static_cast<double>(Bfloat16ToFloat(bits));
+}
+
 double ReadF32(const std::byte* at) {
   float x = 0;
   std::memcpy(&x, at, sizeof(x));
@@ -45,6 +51,9 @@ void AppendSide(const Side& from, size_t dims, size_t tokens, std::vector<double
         break;
       case SideFormat::kF16:
         out.push_back(ReadFp16(canonical.data() + i * 2));
+        break;
+      case SideFormat::kBF16:
+        out.push_back(ReadBfloat16(canonical.data() + i * 2));
         break;
       case SideFormat::kI8:
       case SideFormat::kI4: {

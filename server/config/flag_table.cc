@@ -14,6 +14,7 @@ namespace {
 
 using Setter = std::function<absl::Status(const std::string&, ServerConfig&)>;
 constexpr int64_t kMaxPromptFileBytes = int64_t{4} << 20;
+constexpr int64_t kMaxTableFileBytes = int64_t{1} << 20;
 
 template <typename E>
 struct Word {
@@ -27,10 +28,8 @@ constexpr std::array<Word<WeightsMode>, 5> kWeightsWords = {{{"stored", WeightsM
                                                              {"int4", WeightsMode::kInt4}}};
 constexpr std::array<Word<ActivationsMode>, 2> kActivationsWords = {
     {{"int8", ActivationsMode::kInt8}, {"f32", ActivationsMode::kF32}}};
-constexpr std::array<Word<KvMode>, 3> kKvWords = {
-    {{"int8", KvMode::kInt8}, {"int4", KvMode::kInt4}, {"f32", KvMode::kF32}}};
-constexpr std::array<Word<PinDtype>, 2> kPinWords = {
-    {{"f32", PinDtype::kF32}, {"f16", PinDtype::kF16}}};
+constexpr std::array<Word<PinDtype>, 3> kPinWords = {
+    {{"f32", PinDtype::kF32}, {"f16", PinDtype::kF16}, {"bf16", PinDtype::kBf16}}};
 constexpr std::array<Word<bool>, 2> kOnOff = {{{"on", true}, {"off", false}}};
 
 template <typename E, size_t N>
@@ -112,19 +111,37 @@ absl::Status AddSystemPrompt(const std::string& text, ServerConfig& config) {
   return absl::OkStatus();
 }
 
-absl::Status AddSystemPromptFile(const std::string& path, ServerConfig& config) {
+// Not empty. max_bytes: whole MiB.
+absl::StatusOr<std::string> ReadText(const std::string& path, int64_t max_bytes) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return NotFound("cannot read '" + path + "'; give the path of a text file");
   std::string text;
-  text.resize(static_cast<size_t>(kMaxPromptFileBytes) + 1);
+  text.resize(static_cast<size_t>(max_bytes) + 1);
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<size_t>(file.gcount()));
   if (file.bad() || text.empty()) return NotFound("cannot read any text from '" + path + "'");
-  if (text.size() > static_cast<size_t>(kMaxPromptFileBytes)) {
-    return InvalidArgument("'" + path + "' is larger than 4 MiB");
+  if (text.size() > static_cast<size_t>(max_bytes)) {
+    return InvalidArgument("'" + path + "' is larger than " + std::to_string(max_bytes >> 20) +
+                           " MiB");
   }
+  return text;
+}
+
+absl::Status AddSystemPromptFile(const std::string& path, ServerConfig& config) {
+  ASSIGN_OR_RETURN(std::string text, ReadText(path, kMaxPromptFileBytes));
   if (text.back() == '\n') text.pop_back();  // the one that editors add
   return AddSystemPrompt(text, config);
+}
+
+absl::Status SetKv(const std::string& text, ServerConfig& config) {
+  ASSIGN_OR_RETURN(config.kv, ParseKvMode(text));
+  return absl::OkStatus();
+}
+
+absl::Status ReadKvTable(const std::string& path, ServerConfig& config) {
+  ASSIGN_OR_RETURN(const std::string text, ReadText(path, kMaxTableFileBytes));
+  ASSIGN_OR_RETURN(config.kv_table, ParseKvTable(text, path));
+  return absl::OkStatus();
 }
 
 std::vector<FlagSpec> MakeFlags() {
@@ -160,9 +177,12 @@ std::vector<FlagSpec> MakeFlags() {
        Choice(kWeightsWords, &C::weights)},
       {"activations", kV, "FORMAT", kNum, "int8 or f32 (default int8)",
        Choice(kActivationsWords, &C::activations)},
-      {"kv", kV, "FORMAT", kNum, "stored KV pages: int8, int4 or f32 (default int8)",
-       Choice(kKvWords, &C::kv)},
-      {"pin-dtype", kV, "DTYPE", kNum, "pinned KV pages: f32 or f16 (default f32)",
+      {"kv", kV, "FORMAT", kNum,
+       "stored KV pages: auto, f32, bf16, int8, k8v4 or int4 (default auto: by model family)",
+       SetKv},
+      {"kv-table", kV, "PATH", kNum,
+       "a format for each layer instead: lines of LAYER FORMAT or FIRST-LAST FORMAT", ReadKvTable},
+      {"pin-dtype", kV, "DTYPE", kNum, "pinned KV pages: f32, f16 or bf16 (default f32)",
        Choice(kPinWords, &C::pin_dtype)},
       {"system-prompt", kR, "TEXT", kPre,
        "pin this system prompt in full precision; repeatable (default: the template's own)",
@@ -200,7 +220,6 @@ std::vector<FlagSpec> MakeFlags() {
 
 std::string_view Name(WeightsMode mode) { return WordOf(kWeightsWords, mode); }
 std::string_view Name(ActivationsMode mode) { return WordOf(kActivationsWords, mode); }
-std::string_view Name(KvMode mode) { return WordOf(kKvWords, mode); }
 std::string_view Name(PinDtype dtype) { return WordOf(kPinWords, dtype); }
 
 std::span<const FlagSpec> FlagTable() {

@@ -116,6 +116,10 @@ absl::Status CheckWhole(const ServerConfig& config) {
       }
     }
   }
+  if (config.kv != KvMode::kAuto && !config.kv_table.rows.empty()) {
+    return InvalidArgument("--kv-table contradicts --kv " + std::string(Name(config.kv)) +
+                           ": leave one of them out");
+  }
   if (!config.pin && !config.system_prompts.empty()) {
     return InvalidArgument("--no-pin contradicts --system-prompt: leave one of them out");
   }

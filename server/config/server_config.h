@@ -13,18 +13,17 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/config/kv_table.h"
 
 namespace intactkv {
 
 enum class WeightsMode : uint8_t { kStored, kF32, kBf16, kInt8, kInt4 };
 enum class ActivationsMode : uint8_t { kInt8, kF32 };
-enum class KvMode : uint8_t { kInt8, kInt4, kF32 };
-enum class PinDtype : uint8_t { kF32, kF16 };
+enum class PinDtype : uint8_t { kF32, kF16, kBf16 };
 
 // The flag's own words ("int8"), for start-up lines and errors.
 std::string_view Name(WeightsMode mode);
 std::string_view Name(ActivationsMode mode);
-std::string_view Name(KvMode mode);
 std::string_view Name(PinDtype dtype);
 
 // Handed around as const once parsed.
@@ -40,7 +39,8 @@ struct ServerConfig {
 
   WeightsMode weights = WeightsMode::kStored;
   ActivationsMode activations = ActivationsMode::kInt8;
-  KvMode kv = KvMode::kInt8;
+  KvMode kv = KvMode::kAuto;
+  KvTable kv_table;  // no rows: one format, that of `kv`
   PinDtype pin_dtype = PinDtype::kF32;
 
   std::vector<std::string> system_prompts;  // texts, files already read; in the order given
@@ -67,7 +67,7 @@ EnvLookup ProcessEnvironment();
 
 // `args`: what follows `intactkv serve`. A flag wins over INTACTKV_<FLAG> (upper case, '_' for
 // '-'), which wins over the default. Errors: kInvalidArgument, one line that names the flag and
-// says what to give; kNotFound, a --system-prompt-file that cannot be read. `--help` is left to the
+// says what to give; kNotFound, a file that cannot be read. `--help` is left to the
 // caller.
 absl::StatusOr<ServerConfig> ParseServeFlags(std::span<const std::string> args,
                                              const EnvLookup& env);

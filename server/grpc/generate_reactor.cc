@@ -1,49 +1,19 @@
 #include "server/grpc/generate_reactor.h"
 
-#include <algorithm>
-#include <atomic>
-#include <chrono>
 #include <string>
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "absl/time/time.h"
-#include "engine/base/monotonic_time.h"
-#include "engine/base/rng.h"
 #include "server/grpc/message_bytes.h"
-#include "server/request/refuse_early.h"
 
 namespace intactkv {
-namespace {
-
-absl::Time DeadlineOf(const grpc::CallbackServerContext& call) {
-  const std::chrono::system_clock::time_point at = call.deadline();
-  // No deadline arrives as a moment in the far future, which absl::FromChrono turns into a finite
-  // one.
-  if (at == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
-  // On the engine's clock, which nobody sets.
-  return MonotonicNow() + (absl::FromChrono(at) - absl::Now());
-}
-
-std::string NewId() {
-  static std::atomic<uint64_t> counter{0};
-  const auto now =
-      static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string id = "gen-";
-  uint64_t bits = RandomBits(now, counter.fetch_add(1));
-  for (int i = 0; i < 16; ++i, bits >>= 4) id += kHex[bits & 15];
-  return id;
-}
-
-}  // namespace
 
 GenerateReactor::GenerateReactor(const GenerateSettings& settings, PostFn post,
                                  grpc::CallbackServerContext* call)
     : settings_(settings),
       post_(std::move(post)),
       call_(call),
-      deadline_(std::min(DeadlineOf(*call), MonotonicNow() + settings.request_timeout)) {
+      generation_(std::make_shared<GenerationCall>(settings, post_, *call)) {
   ++*settings_.num_calls;
 }
 
@@ -53,72 +23,25 @@ GenerateReactor* GenerateReactor::Create(const GenerateSettings& settings, PostF
   auto reactor =
       std::shared_ptr<GenerateReactor>(new GenerateReactor(settings, std::move(post), call));
   reactor->self_ = reactor;
-  if (std::optional<RequestError> error = reactor->Begin(request)) {
-    reactor->post_([self = reactor, error = *std::move(error)] { self->Refuse(error); });
-  }
+  reactor->generation_->Begin(reactor, request);
   return reactor.get();
 }
 
-std::optional<RequestError> GenerateReactor::Begin(grpc::ByteBuffer& bytes) {
-  const ServerContext& server = *settings_.server;
-  if (std::optional<RequestError> not_ready = server.NotReady()) return not_ready;
-  v1::GenerateRequest message;
-  if (std::optional<RequestError> malformed = ParseMessage(bytes, message)) return malformed;
-  bytes.Clear();  // gRPC would keep it until the call ends
-  const ServingParts& parts = *server.parts();
-  codec_ = parts.codec;
-  RequestOr<ValidatedRequest> valid = ValidateRequest(ToRawRequest(message), parts.model);
-  if (!valid.ok()) return valid.error();
-  if (std::optional<RequestError> refusal = RefuseEarly(*valid, parts)) return refusal;
-  request_ = std::move(valid).value();
-  identity_ = {NewId(), absl::ToUnixSeconds(absl::Now()), parts.model.name};
-  TextWork encode = [self = shared_from_this(), &parts]() -> std::function<void()> {
-    if (self->gone_.load()) return [] {};
-    auto generation = std::make_shared<RequestOr<GenerationRequest>>(
-        BuildGeneration(*self->request_, *parts.codec, parts.model, self->deadline_));
-    return [self, &parts, generation] { self->Start(parts, *generation); };
-  };
-  if (parts.encoder == nullptr) {
-    post_([encode = std::move(encode)] { encode()(); });
-  } else if (!RunTextWork(parts.encoder, post_, std::move(encode))) {
-    return QueueFullError();
-  }
-  return std::nullopt;
-}
-
-void GenerateReactor::Start(const ServingParts& parts, RequestOr<GenerationRequest>& generation) {
-  if (finished_) return;
-  if (!generation.ok()) return Refuse(generation.error());
-  if ((*request_)->return_token_ids) {
-    for (const TokenId id : generation->prompt) prompt_ids_.push_back(id.value);
-  }
-  CompletionStream::Parts wiring{.engine = parts.engine,
-                                 .codec = codec_,
-                                 .post = post_,
-                                 .on_ready = [weak = weak_from_this()] {
-                                   if (const auto self = weak.lock()) self->Pump();
-                                 }};
-  RequestOr<std::shared_ptr<CompletionStream>> stream =
-      CompletionStream::Start(std::move(wiring), *request_, std::move(generation).value());
-  if (!stream.ok()) return Refuse(stream.error());
-  stream_ = std::move(stream).value();
-  request_->ForgetPrompt();
-}
-
-void GenerateReactor::Refuse(const RequestError& error) {
-  if (!finished_) FinishOnce(FailCall(*call_, error));
+void GenerateReactor::OnRefused(const RequestError& error) {
+  if (!finished_ && !last_status_.has_value()) EndWith(FailCall(*call_, error));
 }
 
 void GenerateReactor::Pump() {
-  if (stream_ == nullptr || finished_ || writing_) return;
+  if (finished_ || writing_) return;
   if (pending_.empty() && !last_status_.has_value()) {
-    CompletionUpdate update = stream_->Take();
+    CompletionUpdate update = generation_->Take();
     for (const ChoiceDelta& delta : update.deltas)
-      pending_.push_back(ToResponse(identity_, delta, *codec_, *request_));
+      pending_.push_back(
+          ToResponse(generation_->identity(), delta, generation_->codec(), generation_->request()));
     if (update.done && update.error.has_value()) {
       last_status_ = FailCall(*call_, *update.error);
     } else if (update.done) {
-      pending_.push_back(ToUsageResponse(identity_, update.usage));
+      pending_.push_back(ToUsageResponse(generation_->identity(), update.usage));
       last_status_ = grpc::Status::OK;
     }
   }
@@ -130,7 +53,7 @@ void GenerateReactor::WriteNext() {
     if (last_status_.has_value()) FinishOnce(*last_status_);
     return;
   }
-  for (const int32_t id : std::exchange(prompt_ids_, {})) pending_.front().add_prompt_token_ids(id);
+  for (const int32_t id : generation_->TakePromptIds()) pending_.front().add_prompt_token_ids(id);
   writing_ = true;
   stall_.emplace();
   stall_->Set(absl::ToChronoTime(absl::Now() + settings_.send_stall),
@@ -157,7 +80,7 @@ void GenerateReactor::OnWriteDone(bool ok) {
 }
 
 void GenerateReactor::OnCancel() {
-  gone_.store(true);
+  generation_->Leave();
   post_([self = shared_from_this()] { self->Abandon(grpc::Status::CANCELLED); });
 }
 
@@ -167,19 +90,24 @@ void GenerateReactor::OnStall(int64_t write) {
   Abandon({grpc::StatusCode::CANCELLED, "the reader made no progress in time"});
 }
 
-void GenerateReactor::Abandon(const grpc::Status& status) {
-  if (finished_) return;
-  if (stream_ != nullptr) stream_->Cancel();
+void GenerateReactor::EndWith(const grpc::Status& status) {
   // Whatever the engine said: pieces are missing, and a client must not take them for the whole.
   last_status_ = status;
   while (pending_.size() > (writing_ ? 1u : 0u)) pending_.pop_back();
-  if (!writing_) return FinishOnce(status);
-  call_->TryCancel();  // else a write that nobody reads would never end
+  if (!writing_) FinishOnce(status);
+}
+
+void GenerateReactor::Abandon(const grpc::Status& status) {
+  if (finished_) return;
+  generation_->Cancel();
+  EndWith(status);
+  if (!finished_) call_->TryCancel();  // else a write that nobody reads would never end
 }
 
 void GenerateReactor::FinishOnce(const grpc::Status& status) {
   if (finished_) return;
   finished_ = true;
+  generation_->End();
   Finish(status);
 }
 
@@ -188,7 +116,7 @@ void GenerateReactor::OnDone() {
   // The stream is destroyed where it lives: on the call's own queue.
   post_([self = std::move(self_)] {
     self->stall_.reset();
-    self->stream_.reset();
+    self->generation_.reset();
   });
 }
 

@@ -1,6 +1,7 @@
-// The gRPC listener: Generate, GetModelInfo, grpc.health.v1 and reflection on one port.
+// The gRPC listener: the service of proto/intactkv/v1, grpc.health.v1 and reflection on one port.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,8 +16,9 @@ namespace intactkv {
 struct GrpcServerOptions {
   std::string host = "127.0.0.1";
   int port = 0;                // 0 takes a free one
-  std::string server_version;  // for GetModelInfo
-  std::string weights, kv;     // names of the formats served, for GetModelInfo
+  std::string server_version;  // this and what follows: for GetModelInfo and GetServerInfo
+  std::string weights, activations, pin_dtype;  // names of the formats served
+  int64_t max_running = 0, max_queue = 0, max_tokens_per_step = 0;
   absl::Duration request_timeout = absl::Seconds(600);  // one generation, from arrival
   absl::Duration send_stall = absl::Seconds(30);        // a write without progress ends its call
 };
@@ -32,7 +34,8 @@ class GrpcServer {
                                                            const ServerContext* context,
                                                            std::function<PostFn()> make_post);
   virtual int port() const = 0;
-  virtual int64_t num_calls() const = 0;  // of Generate, not yet done; Thread-safe
+  virtual int64_t num_calls()
+      const = 0;  // of Generate and GenerateUnary, not yet done; Thread-safe
   virtual void SetServing(bool serving) = 0;
   // No new calls; running ones may finish until `deadline`, then they are cancelled. Returns when
   // all are done.

@@ -37,6 +37,45 @@ void TakeEdits(const v1::GenerateRequest& in, RawRequest& out) {
   if (in.bad_words_size() > 0) out.bad_words.emplace(in.bad_words().begin(), in.bad_words().end());
 }
 
+std::vector<ChatMessage> ToMessages(
+    const google::protobuf::RepeatedPtrField<v1::ChatMessage>& messages) {
+  std::vector<ChatMessage> out;
+  out.reserve(static_cast<size_t>(messages.size()));
+  for (const v1::ChatMessage& message : messages)
+    out.push_back({message.role(), message.content()});
+  return out;
+}
+
+// "" while the choice goes on.
+const char* FinishText(FinishReason reason) {
+  if (reason == FinishReason::kStop) return "stop";
+  return reason == FinishReason::kLength ? "length" : "";
+}
+
+void FillUsage(const RequestUsage& usage, v1::Usage* out) {
+  out->set_prompt_tokens(usage.prompt_tokens);
+  out->set_completion_tokens(usage.completion_tokens);
+  out->set_total_tokens(usage.prompt_tokens + usage.completion_tokens);
+  out->mutable_prompt_tokens_details()->set_cached_tokens(usage.cached_tokens);
+}
+
+// Of a message of the stream or a choice of the whole: the same fields.
+template <typename Message>
+void AddTokens(const ChoiceDelta& delta, const TextCodec& codec, const ValidatedRequest& request,
+               Message& out) {
+  const int first = out.logprobs_size();
+  for (const SampledToken& token : delta.prompt_tokens) {
+    FillLogprob(codec, token, out.add_logprobs());
+  }
+  if (delta.prompt_begins) out.mutable_logprobs(first)->clear_logprob();
+  for (const SampledToken& token : delta.tokens) {
+    if (request->return_token_ids) out.add_token_ids(token.token.value);
+    if (request->sampling.num_logprobs >= 0) FillLogprob(codec, token, out.add_logprobs());
+  }
+  const char* finish = FinishText(delta.finish);
+  if (*finish != '\0') out.set_finish_reason(finish);
+}
+
 v1::GenerateResponse Start(const GrpcStreamIdentity& identity) {
   v1::GenerateResponse out;
   out.set_id(identity.id);
@@ -51,11 +90,7 @@ RawRequest ToRawRequest(const v1::GenerateRequest& in) {
   RawRequest out;
   out.endpoint = Endpoint::kGenerate;
   if (in.has_model()) out.model = in.model();
-  if (in.messages_size() > 0) {
-    out.messages.emplace();
-    for (const v1::ChatMessage& message : in.messages())
-      out.messages->push_back({message.role(), message.content()});
-  }
+  if (in.messages_size() > 0) out.messages = ToMessages(in.messages());
   if (in.has_prompt()) out.prompt = in.prompt();
   if (in.has_token_ids())
     out.token_ids.emplace(in.token_ids().ids().begin(), in.token_ids().ids().end());
@@ -78,7 +113,9 @@ RawRequest ToRawRequest(const v1::GenerateRequest& in) {
   if (in.has_logprobs()) out.logprobs = in.logprobs();
   if (in.has_top_logprobs()) out.top_logprobs = in.top_logprobs();
   if (in.has_return_token_ids()) out.return_token_ids = in.return_token_ids();
+  if (in.has_echo()) out.echo = in.echo();
   if (in.has_cache_salt()) out.cache_salt = in.cache_salt();
+  if (in.has_request_id()) out.request_id = in.request_id();
   return out;
 }
 
@@ -87,23 +124,41 @@ v1::GenerateResponse ToResponse(const GrpcStreamIdentity& identity, const Choice
   v1::GenerateResponse out = Start(identity);
   out.set_index(delta.choice);
   out.set_text(delta.text);
-  for (const SampledToken& token : delta.tokens) {
-    if (request->return_token_ids) out.add_token_ids(token.token.value);
-    if (request->sampling.num_logprobs >= 0) FillLogprob(codec, token, out.add_logprobs());
-  }
-  if (delta.finish == FinishReason::kStop) out.set_finish_reason("stop");
-  if (delta.finish == FinishReason::kLength) out.set_finish_reason("length");
+  AddTokens(delta, codec, request, out);
   return out;
 }
 
 v1::GenerateResponse ToUsageResponse(const GrpcStreamIdentity& identity,
                                      const RequestUsage& usage) {
   v1::GenerateResponse out = Start(identity);
-  v1::Usage* to = out.mutable_usage();
-  to->set_prompt_tokens(usage.prompt_tokens);
-  to->set_completion_tokens(usage.completion_tokens);
-  to->set_total_tokens(usage.prompt_tokens + usage.completion_tokens);
-  to->mutable_prompt_tokens_details()->set_cached_tokens(usage.cached_tokens);
+  FillUsage(usage, out.mutable_usage());
+  return out;
+}
+
+void AppendDelta(const ChoiceDelta& delta, const TextCodec& codec, const ValidatedRequest& request,
+                 v1::GenerateUnaryResponse& out) {
+  while (out.choices_size() <= delta.choice) {
+    const int index = out.choices_size();
+    out.add_choices()->set_index(index);
+  }
+  v1::Choice& choice = *out.mutable_choices(delta.choice);
+  choice.mutable_text()->append(delta.text);
+  AddTokens(delta, codec, request, choice);
+}
+
+void FillEnd(const GrpcStreamIdentity& identity, const RequestUsage& usage,
+             v1::GenerateUnaryResponse& out) {
+  out.set_id(identity.id);
+  out.set_created(identity.created);
+  out.set_model(identity.model);
+  FillUsage(usage, out.mutable_usage());
+}
+
+TokenizeInput ToTokenizeInput(const v1::TokenizeRequest& in) {
+  TokenizeInput out;
+  if (in.has_prompt()) out.prompt = in.prompt();
+  if (in.messages_size() > 0) out.messages = ToMessages(in.messages());
+  if (in.has_add_generation_prompt()) out.add_generation_prompt = in.add_generation_prompt();
   return out;
 }
 

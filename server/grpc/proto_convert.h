@@ -13,6 +13,7 @@
 #include "server/request/completion_stream.h"
 #include "server/request/raw_request.h"
 #include "server/request/request_error.h"
+#include "server/request/text_request.h"
 #include "server/request/validated_request.h"
 
 namespace intactkv {
@@ -33,6 +34,15 @@ v1::GenerateResponse ToResponse(const GrpcStreamIdentity& identity, const Choice
 
 // The last message: usage only.
 v1::GenerateResponse ToUsageResponse(const GrpcStreamIdentity& identity, const RequestUsage& usage);
+
+// For a whole answer: what has come of a choice, appended to it, and at last the rest.
+void AppendDelta(const ChoiceDelta& delta, const TextCodec& codec, const ValidatedRequest& request,
+                 v1::GenerateUnaryResponse& out);
+void FillEnd(const GrpcStreamIdentity& identity, const RequestUsage& usage,
+             v1::GenerateUnaryResponse& out);
+
+// Field by field; CheckTokenizeInput checks.
+TokenizeInput ToTokenizeInput(const v1::TokenizeRequest& request);
 
 // Same message as REST; the code is StatusCodeOf(error). REST's error code and the field at fault
 // go into the trailing metadata intactkv-error-code and intactkv-error-param. Call it before

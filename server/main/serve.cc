@@ -153,7 +153,11 @@ absl::Status Server::ListenGrpc() {
   options.port = config_.grpc_port;
   options.server_version = INTACTKV_VERSION;
   options.weights = std::string(Name(config_.weights));
-  options.kv = std::string(Name(config_.kv));
+  options.activations = std::string(Name(config_.activations));
+  options.pin_dtype = std::string(Name(config_.pin_dtype));
+  options.max_running = config_.max_running;
+  options.max_queue = config_.max_queue;
+  options.max_tokens_per_step = config_.max_tokens_per_step;
   options.request_timeout = config_.request_timeout;
   const auto make_post = [this]() -> PostFn {
     auto strand = boost::asio::make_strand(grpc_posts_);
@@ -197,8 +201,12 @@ absl::Status Server::Load() {
   ServingParts parts;
   parts.engine = &stack_->engine();
   parts.codec = &stack_->codec();
-  parts.model = {config_.model_name, stack_->max_model_len(), stack_->codec().vocab_size(),
-                 absl::ToUnixSeconds(absl::Now()), LongestTokenBytes(stack_->codec())};
+  parts.model = {config_.model_name,
+                 stack_->max_model_len(),
+                 stack_->codec().vocab_size(),
+                 absl::ToUnixSeconds(absl::Now()),
+                 LongestTokenBytes(stack_->codec()),
+                 stack_->stored_formats().name};
   parts.encoder = &encoder_;
   context_.Publish(parts);
 #ifdef INTACTKV_WITH_GRPC

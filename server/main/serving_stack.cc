@@ -37,19 +37,17 @@ WeightFormat ToWeightFormat(WeightsMode mode) {
   return WeightFormat::kStored;
 }
 
-KvFormat ToKvFormat(KvMode mode) {
-  switch (mode) {
-    case KvMode::kInt8:
-      return kKvI8C;
-    case KvMode::kInt4:
-      return kKvI4C;
-    case KvMode::kF32:
+KvFormat ToKvFormat(PinDtype dtype) {
+  switch (dtype) {
+    case PinDtype::kF32:
       return kKvF32;
+    case PinDtype::kF16:
+      return kKvF16;
+    case PinDtype::kBf16:
+      return kKvBF16;
   }
-  return kKvI8C;
+  return kKvF32;
 }
-
-KvFormat ToKvFormat(PinDtype dtype) { return dtype == PinDtype::kF32 ? kKvF32 : kKvF16; }
 
 ActivationFormat ToActivationFormat(ActivationsMode mode) {
   return mode == ActivationsMode::kF32 ? ActivationFormat::kF32 : ActivationFormat::kInt8;
@@ -65,11 +63,6 @@ std::function<void(const LoadProgress&)> ProgressLines(const StackHooks& hooks, 
     last = tenth;
     print("loading " + what + "  " + std::to_string(tenth * 10) + " %");
   };
-}
-
-PageLayout LayoutOf(const ModelConfig& model, const ServerConfig& config) {
-  const KvShape shape{model.num_layers, model.num_kv_heads, model.head_dim};
-  return MakePageLayout(shape, ToKvFormat(config.pin_dtype), ToKvFormat(config.kv));
 }
 
 // What a step needs grows with the context above all.
@@ -193,8 +186,11 @@ absl::Status ServingStack::OpenFiles(const ServerConfig& config, const StackHook
 }
 
 absl::Status ServingStack::ChooseSizes(const ServerConfig& config) {
-  const PageLayout layout = LayoutOf(model_, config);
-  const ClassLayout& stored = layout.For(PageClass::kStored);
+  ASSIGN_OR_RETURN(stored_formats_,
+                   ChooseStoredFormats(config, model_.architecture, model_.num_layers));
+  layout_ = MakePageLayout({model_.num_layers, model_.num_kv_heads, model_.head_dim},
+                           ToKvFormat(config.pin_dtype), stored_formats_.layers);
+  const ClassLayout& stored = layout_.For(PageClass::kStored);
   ASSIGN_OR_RETURN(pool_, ChoosePool({.trained_context = model_.context_length,
                                       .max_model_len = config.max_model_len,
                                       .pool_bytes = config.kv_pool_bytes,
@@ -229,9 +225,8 @@ absl::StatusOr<std::vector<PinRequest>> ServingStack::RenderPins(const ServerCon
 
 absl::Status ServingStack::ReservePools(const ServerConfig& config,
                                         const std::vector<PinRequest>& pins) {
-  const PageLayout layout = LayoutOf(model_, config);
   const auto page_bytes = [&](PageClass c) {
-    return static_cast<int64_t>(layout.For(c).page_bytes);
+    return static_cast<int64_t>(layout_.For(c).page_bytes);
   };
 
   int64_t pinned_pages = 0;
@@ -247,16 +242,18 @@ absl::Status ServingStack::ReservePools(const ServerConfig& config,
     pinned_pages = budget;
   }
   if (pinned_pages > 0) {
-    ASSIGN_OR_RETURN(pinned_, backend_->CreateKvPool(layout.For(PageClass::kPinned),
+    ASSIGN_OR_RETURN(pinned_, backend_->CreateKvPool(layout_.For(PageClass::kPinned),
                                                      static_cast<int>(pinned_pages)));
   }
-  ASSIGN_OR_RETURN(stored_, backend_->CreateKvPool(layout.For(PageClass::kStored),
+  ASSIGN_OR_RETURN(stored_, backend_->CreateKvPool(layout_.For(PageClass::kStored),
                                                    static_cast<int>(pool_.num_pages)));
-  ASSIGN_OR_RETURN(hot_, backend_->CreateKvPool(layout.For(PageClass::kHot), config.max_running));
+  ASSIGN_OR_RETURN(hot_, backend_->CreateKvPool(layout_.For(PageClass::kHot), config.max_running));
   return absl::OkStatus();
 }
 
 absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHooks& hooks) {
+  EngineCoreOptions core;
+  core.max_scored_rows = std::min(core.max_scored_rows, config.max_tokens_per_step);
   LoadOptions load{.format = ToWeightFormat(config.weights),
                    .progress = ProgressLines(hooks, "weights")};
   ASSIGN_OR_RETURN(std::unique_ptr<LlamaModel> model,
@@ -268,7 +265,7 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
                                 .max_rows = config.max_tokens_per_step,
                                 .max_sequences = config.max_running,
                                 .max_context = max_model_len_,
-                                .max_logits_rows = config.max_running,
+                                .max_logits_rows = config.max_running + core.max_scored_rows,
                                 .max_scratch_bytes = AvailableMemoryBytes()};
   kernels_ = backend_->Kernels(MakeContextOptions(model->shape(), options));
   absl::StatusOr<std::unique_ptr<TransformerExecutor>> created =
@@ -286,7 +283,6 @@ absl::Status ServingStack::MakeEngine(const ServerConfig& config, const StackHoo
       plan_.runtime_pin_weights_bytes += tensor.num_elements() * int64_t{4};
   }
 
-  EngineCoreOptions core;
   core.model_identity = ModelIdentity(files_->weights(), model_);
   core.max_running = config.max_running;
   core.max_tokens_per_step = config.max_tokens_per_step;
@@ -328,9 +324,10 @@ void ServingStack::PrintDecisions(const ServerConfig& config, const StackHooks& 
   if (!weight_rounding_.empty()) {
     hooks.print("weights rounded at load, to nearest in groups of 32: " + weight_rounding_);
   }
-  hooks.print("activations " + std::string(Name(config.activations)) + ", stored KV pages " +
-              std::string(Name(config.kv)) + ", pinned pages " +
+  hooks.print("activations " + std::string(Name(config.activations)) + ", pinned KV pages " +
               std::string(Name(config.pin_dtype)));
+  hooks.print("stored KV pages " + stored_formats_.name + " (" + stored_formats_.reason + ")");
+  for (const std::string& warning : stored_formats_.warnings) hooks.print(warning);
   hooks.print("context  " + std::to_string(max_model_len_) + " tokens (" + pool_.length_reason +
               ")");
   hooks.print("kv pool  " + std::to_string(plan_.stored.num_pages) + " pages of " +

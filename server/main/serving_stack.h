@@ -18,6 +18,7 @@
 #include "kernels/api/backend.h"
 #include "server/config/server_config.h"
 #include "server/main/pool_size.h"
+#include "server/main/stored_formats.h"
 
 namespace intactkv {
 
@@ -44,6 +45,7 @@ class ServingStack {
   const ModelConfig& model() const { return model_; }
   const MemoryPlan& plan() const { return plan_; }
   int32_t max_model_len() const { return max_model_len_; }
+  const StoredFormatChoice& stored_formats() const { return stored_formats_; }
 
  private:
   class FullPrecision;
@@ -68,6 +70,8 @@ class ServingStack {
   MemoryPlan plan_;
   int64_t process_bytes_ = 0;
   int32_t max_model_len_ = 0;
+  StoredFormatChoice stored_formats_;
+  PageLayout layout_;
   PoolAnswer pool_;
   std::string weight_formats_;
   std::string weight_rounding_;  // empty: the file's own numbers are served

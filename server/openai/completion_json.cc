@@ -1,5 +1,6 @@
 #include "server/openai/completion_json.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -111,7 +112,8 @@ std::string CompletionJson::RoleChunk(int32_t choice) const {
 
 std::string CompletionJson::DeltaChunk(const ChoiceDelta& delta) {
   const bool wants_tokens = identity_.logprobs || identity_.token_ids;
-  if (delta.text.empty() && (!wants_tokens || delta.tokens.empty())) return "";
+  const bool has_tokens = !delta.tokens.empty() || !delta.prompt_tokens.empty();
+  if (delta.text.empty() && !(wants_tokens && has_tokens)) return "";
   std::string out = Begin(true);
   out += ",\"choices\":[{\"index\":" + std::to_string(delta.choice);
   out += is_chat() ? ",\"delta\":{\"content\":" : ",\"text\":";
@@ -191,7 +193,7 @@ void CompletionJson::AppendLogprobs(std::string& out, const ChoiceDelta& delta) 
   } else if (is_chat()) {
     AppendChatLogprobs(out, delta.tokens);
   } else {
-    AppendTextLogprobs(out, delta.choice, delta.tokens);
+    AppendTextLogprobs(out, delta);
   }
 }
 
@@ -212,41 +214,55 @@ void CompletionJson::AppendChatLogprobs(std::string& out,
   out += "],\"refusal\":null}";
 }
 
-void CompletionJson::AppendTextLogprobs(std::string& out, int32_t choice,
-                                        const std::vector<SampledToken>& tokens) {
-  std::string names;
-  std::string values;
-  std::string tops;
-  std::string offsets;
-  size_t& offset = text_offset_[static_cast<size_t>(choice)];
-  for (const SampledToken& token : tokens) {
-    const char* comma = names.empty() ? "" : ",";
-    names += comma;
-    AppendJsonString(names, TokenKey(codec_, token.token));
-    values += comma;
-    AppendLogprob(values, token.logprob);
-    offsets += comma + std::to_string(offset);
-    if (!codec_.IsSpecial(token.token)) offset += CountCharacters(codec_.TokenBytes(token.token));
-    tops += comma;
-    tops += '{';
-    bool chosen_is_there = false;
-    for (const TokenLogprob& top : token.top) {
-      if (tops.back() != '{') tops += ',';
-      AppendJsonString(tops, TokenKey(codec_, top.token));
-      tops += ':';
-      AppendLogprob(tops, top.logprob);
-      chosen_is_there = chosen_is_there || top.token == token.token;
+// The four lists, without their brackets.
+struct CompletionJson::TextLogprobs {
+  std::string names, values, tops, offsets;
+};
+
+void CompletionJson::AddTextLogprob(const SampledToken& token, bool known, int64_t& offset,
+                                    TextLogprobs& lists) const {
+  if (!lists.names.empty()) {
+    for (std::string* list : {&lists.names, &lists.values, &lists.tops, &lists.offsets}) {
+      *list += ',';
     }
-    if (!chosen_is_there) {  // the token that was drawn is always among them
-      if (tops.back() != '{') tops += ',';
-      AppendJsonString(tops, TokenKey(codec_, token.token));
-      tops += ':';
-      AppendLogprob(tops, token.logprob);
-    }
-    tops += '}';
   }
-  out += "{\"tokens\":[" + names + "],\"token_logprobs\":[" + values + "],\"top_logprobs\":[" +
-         tops + "],\"text_offset\":[" + offsets + "]}";
+  AppendJsonString(lists.names, TokenKey(codec_, token.token));
+  lists.offsets += std::to_string(std::max<int64_t>(offset, 0));
+  if (!codec_.IsSpecial(token.token)) {
+    offset += static_cast<int64_t>(CountCharacters(codec_.TokenBytes(token.token)));
+  }
+  if (!known) {
+    lists.values += "null";
+    lists.tops += "null";
+    return;
+  }
+  AppendLogprob(lists.values, token.logprob);
+  std::vector<TokenLogprob> tops = token.top;
+  const bool token_is_there = std::any_of(
+      tops.begin(), tops.end(), [&](const TokenLogprob& top) { return top.token == token.token; });
+  if (!token_is_there) tops.push_back({token.token, token.logprob});
+  lists.tops += '{';
+  for (const TokenLogprob& top : tops) {
+    if (lists.tops.back() != '{') lists.tops += ',';
+    AppendJsonString(lists.tops, TokenKey(codec_, top.token));
+    lists.tops += ':';
+    AppendLogprob(lists.tops, top.logprob);
+  }
+  lists.tops += '}';
+}
+
+void CompletionJson::AppendTextLogprobs(std::string& out, const ChoiceDelta& delta) {
+  TextLogprobs lists;
+  int64_t& offset = text_offset_[static_cast<size_t>(delta.choice)];
+  offset -= delta.prompt_hidden;
+  bool known = !delta.prompt_begins;
+  for (const SampledToken& token : delta.prompt_tokens) {
+    AddTextLogprob(token, known, offset, lists);
+    known = true;
+  }
+  for (const SampledToken& token : delta.tokens) AddTextLogprob(token, true, offset, lists);
+  out += "{\"tokens\":[" + lists.names + "],\"token_logprobs\":[" + lists.values +
+         "],\"top_logprobs\":[" + lists.tops + "],\"text_offset\":[" + lists.offsets + "]}";
 }
 
 }  // namespace intactkv

@@ -44,15 +44,18 @@ class CompletionJson {
   std::string Begin(bool chunk) const;
   void AppendChunkEnd(std::string& out) const;
   void AppendChatLogprobs(std::string& out, const std::vector<SampledToken>& tokens) const;
-  void AppendTextLogprobs(std::string& out, int32_t choice,
-                          const std::vector<SampledToken>& tokens);
+  struct TextLogprobs;
+  // `known`: it has a log probability; the first token of a prompt has none.
+  void AddTextLogprob(const SampledToken& token, bool known, int64_t& offset,
+                      TextLogprobs& lists) const;
+  void AppendTextLogprobs(std::string& out, const ChoiceDelta& delta);
   void AppendLogprobs(std::string& out, const ChoiceDelta& delta);
   void AppendTokenIds(std::string& out, const ChoiceDelta& delta);
   bool is_chat() const { return identity_.endpoint == Endpoint::kChat; }
 
   Identity identity_;
   const TextCodec& codec_;
-  std::vector<size_t> text_offset_;    // characters so far, by choice
+  std::vector<int64_t> text_offset_;   // characters so far, by choice
   std::vector<bool> prompt_ids_sent_;  // by choice
 };
 

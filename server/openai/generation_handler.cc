@@ -93,6 +93,10 @@ void GenerationSession::Collect(CompletionUpdate update) {
   for (ChoiceDelta& delta : update.deltas) {
     ChoiceDelta& choice = whole_[static_cast<size_t>(delta.choice)];
     choice.text += delta.text;
+    choice.prompt_begins = choice.prompt_begins || delta.prompt_begins;
+    choice.prompt_hidden += delta.prompt_hidden;
+    for (SampledToken& token : delta.prompt_tokens)
+      choice.prompt_tokens.push_back(std::move(token));
     for (SampledToken& token : delta.tokens) choice.tokens.push_back(std::move(token));
     if (delta.finish != FinishReason::kNone) choice.finish = delta.finish;
   }

@@ -127,6 +127,7 @@ void ReadOutputFields(FieldReader& fields, RawRequest& raw) {
   fields.Read("stream", raw.stream);
   ReadStreamOptions(fields, raw);
   fields.Read("return_token_ids", raw.return_token_ids);
+  fields.Read("echo", raw.echo);
   fields.Read("cache_salt", raw.cache_salt);
 }
 

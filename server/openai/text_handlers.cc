@@ -11,9 +11,8 @@
 #include "server/openai/json_reader.h"
 #include "server/openai/messages_parser.h"
 #include "server/openai/responses.h"
-#include "server/request/check_prompt.h"
 #include "server/request/encode_pool.h"
-#include "server/request/utf8.h"
+#include "server/request/text_request.h"
 
 namespace intactkv {
 namespace {
@@ -23,8 +22,7 @@ std::optional<RequestError> CheckModelField(FieldReader& fields, const ServedMod
   std::optional<std::string> name;
   fields.Read("model", name);
   if (fields.error().has_value()) return fields.error();
-  if (name.has_value() && *name != model.name) return ModelNotFound();
-  return std::nullopt;
+  return CheckModelName(name, model);
 }
 
 // Text work is possible while draining, not while loading.
@@ -34,12 +32,6 @@ const ServingParts* PartsOrAnswer(const ServerContext& context, Exchange& exchan
   return nullptr;
 }
 
-struct TokenizeInput {
-  std::optional<std::string> prompt;
-  std::vector<ChatMessage> chat;  // without a prompt
-  bool add_generation_prompt = true;
-};
-
 RequestOr<TokenizeInput> ReadTokenizeInput(FieldReader& fields) {
   TokenizeInput input;
   std::optional<bool> add_generation_prompt;
@@ -47,32 +39,21 @@ RequestOr<TokenizeInput> ReadTokenizeInput(FieldReader& fields) {
   fields.Read("add_generation_prompt", add_generation_prompt);
   if (fields.error().has_value()) return *fields.error();
   input.add_generation_prompt = add_generation_prompt.value_or(true);
-  const boost::json::value* messages = fields.Find("messages");
-  if (input.prompt.has_value() && messages != nullptr) {
-    return InvalidValue("prompt", "cannot be combined with 'messages'.");
+  if (const boost::json::value* messages = fields.Find("messages")) {
+    input.messages.emplace();
+    if (!input.prompt.has_value()) {  // both are a fault, whatever the messages say
+      RequestOr<std::vector<ChatMessage>> chat = ParseMessages(*messages);
+      if (!chat.ok()) return chat.error();
+      input.messages = std::move(chat).value();
+    }
   }
-  if (!input.prompt.has_value() && messages == nullptr) return MissingParameter("prompt");
-  if (messages == nullptr) {
-    if (const auto fault = CheckPromptText("prompt", *input.prompt)) return *fault;
-    return input;
-  }
-  RequestOr<std::vector<ChatMessage>> chat = ParseMessages(*messages);
-  if (!chat.ok()) return chat.error();
-  input.chat = std::move(chat).value();
-  if (const auto fault = CheckMessages(input.chat)) return *fault;
+  if (const auto fault = CheckTokenizeInput(input)) return *fault;
   return input;
 }
 
 HttpResponse Tokenize(const TokenizeInput& input, const ServingParts& parts) {
-  const bool is_text = input.prompt.has_value();
-  const absl::StatusOr<std::vector<TokenId>> ids =
-      is_text ? parts.codec->Encode(*input.prompt)
-              : parts.codec->EncodeChat(input.chat, input.add_generation_prompt);
-  if (!ids.ok()) {
-    RequestError error = ErrorFromStatus(ids.status());
-    error.param = is_text ? "prompt" : "messages";
-    return ToResponse(error);
-  }
+  const RequestOr<std::vector<TokenId>> ids = TokenizeText(input, *parts.codec);
+  if (!ids.ok()) return ToResponse(ids.error());
   std::string json = "{\"count\":" + std::to_string(ids->size()) +
                      ",\"max_model_len\":" + std::to_string(parts.model.max_model_len) +
                      ",\"tokens\":";
@@ -86,23 +67,14 @@ RequestOr<std::vector<TokenId>> ReadTokens(FieldReader& fields, const TextCodec&
   fields.Read("tokens", ids);
   if (fields.error().has_value()) return *fields.error();
   if (!ids.has_value()) return MissingParameter("tokens");
-  std::vector<TokenId> tokens;
-  tokens.reserve(ids->size());
-  for (const int64_t id : *ids) {
-    if (id < 0 || id >= codec.vocab_size()) {
-      return InvalidValue("tokens", "must hold token ids from 0 to " +
-                                        std::to_string(codec.vocab_size() - 1) + ".");
-    }
-    tokens.emplace_back(static_cast<int32_t>(id));
-  }
-  return tokens;
+  return CheckDetokenizeInput(*ids, codec);
 }
 
 HttpResponse Detokenize(const std::vector<TokenId>& tokens, const TextCodec& codec) {
-  const absl::StatusOr<std::string> text = codec.Decode(tokens, /*keep_special=*/true);
-  if (!text.ok()) return ToResponse(ErrorFromStatus(text.status()));
+  const RequestOr<std::string> text = DetokenizeText(tokens, codec);
+  if (!text.ok()) return ToResponse(text.error());
   std::string json = "{\"prompt\":";
-  AppendJsonString(json, ToValidUtf8(*text));
+  AppendJsonString(json, *text);
   json += '}';
   return JsonResponse(std::move(json));
 }

@@ -35,7 +35,6 @@ constexpr Row kRows[] = {
     {"response_format", Harmless::kTextFormat},
     {"length_penalty", Harmless::kOne},
     {"best_of", Harmless::kOne},
-    {"echo", Harmless::kFalse},
     {"suffix", Harmless::kEmpty},
     {"audio", Harmless::kNever},
     {"modalities", Harmless::kTextOnly},

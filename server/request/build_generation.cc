@@ -44,7 +44,7 @@ RequestOr<int32_t> MaxNewTokens(const ValidatedRequest::Fields& request, int64_t
   const int64_t left = context - prompt_tokens;
   if (left < 1) {
     return ContextLengthExceeded(request.prompt_param, prompt_tokens,
-                                 request.max_tokens.value_or(1), context);
+                                 std::max<int64_t>(request.max_tokens.value_or(1), 1), context);
   }
   if (request.max_tokens.has_value()) {
     if (*request.max_tokens > left) {
@@ -76,6 +76,13 @@ RequestOr<GenerationRequest> BuildGeneration(const ValidatedRequest& request,
     return InvalidValue("min_tokens", "exceeds the " + std::to_string(*max_new) +
                                           " tokens that will be generated.");
   }
+  const bool score_prompt = request->echo && request->sampling.num_logprobs >= 0;
+  const int64_t echoed = prompt_tokens * (1 + int64_t{request->sampling.num_logprobs}) * request->n;
+  if (score_prompt && echoed > kMaxEchoedLogprobs) {
+    return InvalidValue("logprobs", "asks for " + std::to_string(echoed) +
+                                        " log probabilities of the prompt, of at most " +
+                                        std::to_string(kMaxEchoedLogprobs) + ".");
+  }
   absl::StatusOr<std::shared_ptr<const LogitEdits>> edits = MakeEdits(*request, codec);
   if (!edits.ok()) {
     RequestError error = ErrorFromStatus(edits.status());
@@ -84,7 +91,7 @@ RequestOr<GenerationRequest> BuildGeneration(const ValidatedRequest& request,
   }
   GenerationRequest generation;
   generation.prompt = std::move(*prompt);
-  generation.max_new_tokens = *max_new;
+  generation.max_new_tokens = std::max(*max_new, 1);  // the stream drops what nobody asked for
   generation.min_new_tokens = static_cast<int32_t>(request->min_tokens);
   generation.ignore_eos = request->ignore_eos;
   generation.stop_token_ids = codec.end_ids();
@@ -92,6 +99,7 @@ RequestOr<GenerationRequest> BuildGeneration(const ValidatedRequest& request,
                                    request->stop_token_ids.end());
   generation.sampling = request->sampling;
   generation.sampling.edits = std::move(*edits);
+  generation.score_prompt = score_prompt;
   generation.n = request->n;
   generation.cache_salt = request->cache_salt;
   generation.deadline = deadline;

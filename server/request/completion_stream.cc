@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <deque>
 #include <utility>
+#include <variant>
 
 #include "absl/base/thread_annotations.h"
 #include "engine/base/check.h"
 #include "engine/base/mutex.h"
 #include "engine/base/status_macros.h"
+#include "server/request/utf8.h"
 
 namespace intactkv {
 
@@ -58,6 +60,13 @@ class CompletionStream::Sink : public TokenSink {
   std::weak_ptr<CompletionStream> stream_;
 };
 
+// A token carries the text that it completed; without one, text that was released while its last
+// token is still held.
+struct CompletionStream::Piece {
+  std::optional<SampledToken> token;
+  std::string text;
+};
+
 struct CompletionStream::Choice {
   Choice(std::unique_ptr<StreamDecoder> d, StopMatcher m)
       : decoder(std::move(d)), matcher(std::move(m)) {}
@@ -72,13 +81,8 @@ struct CompletionStream::Choice {
   size_t text_shown = 0;
   int64_t num_tokens = 0;
   bool open = true;
-  // Not taken yet. A token carries the text that it completed; without one, text that was released
-  // while its last token is still held.
-  struct Piece {
-    std::optional<SampledToken> token;
-    std::string text;
-  };
-  std::deque<Piece> pieces;
+  size_t echo_taken = 0;     // pieces
+  std::deque<Piece> pieces;  // not taken yet
   FinishReason finish = FinishReason::kNone;
   bool finish_taken = false;
 
@@ -88,18 +92,28 @@ struct CompletionStream::Choice {
   bool HasUpdate() const {
     return !pieces.empty() || (finish != FinishReason::kNone && !finish_taken);
   }
-  // Moves at most `max_tokens` tokens into `delta`.
-  void TakeInto(int max_tokens, ChoiceDelta& delta);
+  // Moves at most `max_tokens` tokens into `delta`, those of `echo` first.
+  void TakeInto(const std::vector<Piece>& echo, int max_tokens, ChoiceDelta& delta);
 };
 
-void CompletionStream::Choice::TakeInto(int max_tokens, ChoiceDelta& delta) {
-  for (int taken = 0; !pieces.empty() && taken < max_tokens; ++taken) {
+void CompletionStream::Choice::TakeInto(const std::vector<Piece>& echo, int max_tokens,
+                                        ChoiceDelta& delta) {
+  int taken = 0;
+  for (; echo_taken < echo.size() && taken < max_tokens; ++taken, ++echo_taken) {
+    const Piece& piece = echo[echo_taken];
+    delta.text += piece.text;
+    if (!piece.token.has_value()) continue;
+    delta.prompt_begins = delta.prompt_begins || echo_taken == 0;
+    delta.prompt_tokens.push_back(*piece.token);
+  }
+  for (; !pieces.empty() && taken < max_tokens; ++taken) {
     Piece& piece = pieces.front();
     delta.text += piece.text;
     if (piece.token.has_value()) delta.tokens.push_back(std::move(*piece.token));
     pieces.pop_front();
   }
-  if (pieces.empty() && finish != FinishReason::kNone && !finish_taken) {
+  const bool all_taken = echo_taken == echo.size() && pieces.empty();
+  if (all_taken && finish != FinishReason::kNone && !finish_taken) {
     delta.finish = finish;
     finish_taken = true;
   }
@@ -127,6 +141,8 @@ RequestOr<std::shared_ptr<CompletionStream>> CompletionStream::Start(
   stream->prompt_param_ = request->prompt_param;
   stream->max_tokens_param_ = request->max_tokens_param;
   stream->min_tokens_ = request->min_tokens;
+  stream->generates_ = request->max_tokens != 0;
+  if (request->echo) stream->BeginEcho(request, generation);
   stream->open_choices_ = generation.n;
   stream->choices_.reserve(static_cast<size_t>(generation.n));
   for (int32_t k = 0; k < generation.n; ++k) {
@@ -162,7 +178,14 @@ void CompletionStream::Pump() {
     events.swap(inbox_->events);
     finish.swap(inbox_->finish);
   }
-  for (TokenEvent& event : events) OnToken(std::move(event));
+  for (TokenEvent& event : events) {
+    if (event.of_prompt) {
+      AddToEcho(std::move(event.token));
+    } else {
+      OnToken(std::move(event));
+    }
+  }
+  if (!events.empty() && echo_.size() == echo_size_) echo_held_ = false;
   if (finish.has_value()) OnFinish(std::move(*finish));
   if (HasUpdate() && parts_.on_ready) {
     const std::function<void()> on_ready = parts_.on_ready;  // it may cancel, which clears ours
@@ -170,10 +193,43 @@ void CompletionStream::Pump() {
   }
 }
 
+void CompletionStream::BeginEcho(const ValidatedRequest& request,
+                                 const GenerationRequest& generation) {
+  echo_held_ = true;
+  std::string text;
+  const std::unique_ptr<StreamDecoder> decoder = parts_.codec->NewStreamDecoder();
+  for (const TokenId token : generation.prompt) text += decoder->Feed(token);
+  text += decoder->Flush();
+  const auto* own = std::get_if<std::string>(&request->prompt);
+  if (own != nullptr && *own != text) {
+    echo_text_ = *own;
+    if (text.ends_with(*own)) {
+      echo_hidden_ = static_cast<int32_t>(CountCharacters(text) - CountCharacters(*own));
+    }
+  }
+  if (!generation.score_prompt) {
+    echo_size_ = 1;
+    echo_.push_back({std::nullopt, echo_text_.value_or(text)});
+    return;
+  }
+  echo_decoder_ = parts_.codec->NewStreamDecoder();
+  echo_size_ = generation.prompt.size();
+  AddToEcho({.token = generation.prompt.front(), .top = {}});
+}
+
+void CompletionStream::AddToEcho(SampledToken token) {
+  CHECK_LT(echo_.size(), echo_size_);
+  std::string text = echo_decoder_->Feed(token.token);
+  if (echo_.size() + 1 == echo_size_) text += echo_decoder_->Flush();
+  if (echo_text_.has_value()) text = echo_.empty() ? *echo_text_ : "";
+  echo_.push_back({std::move(token), std::move(text)});
+}
+
 void CompletionStream::OnToken(TokenEvent event) {
   CHECK(event.choice >= 0 && static_cast<size_t>(event.choice) < choices_.size());
   Choice& choice = choices_[static_cast<size_t>(event.choice)];
   if (!choice.open) return;  // overrun after a stop string
+  if (!generates_) return FinishChoice(choice, "", FinishReason::kLength);
   ++choice.num_tokens;
   ++completion_tokens_;
   // The token that ends the sequence (end of turn, a stop id) has no text of its own to show.
@@ -233,12 +289,25 @@ void CompletionStream::OnFinish(FinishInfo info) {
   }
   end.info = std::move(info);
   end_ = std::move(end);
+  if (!echo_held_) return;
+  // It failed before the prompt was there: what some choice has got belongs behind that.
+  echo_held_ = false;
+  echo_.clear();
+  for (Choice& choice : choices_) {
+    choice.pieces.clear();
+    choice.finish = FinishReason::kNone;
+  }
 }
 
 bool CompletionStream::HasUpdate() const {
   if (end_.has_value() && !end_taken_) return true;
   return std::any_of(choices_.begin(), choices_.end(),
-                     [](const Choice& choice) { return choice.HasUpdate(); });
+                     [this](const Choice& choice) { return HasUpdate(choice); });
+}
+
+bool CompletionStream::HasUpdate(const Choice& choice) const {
+  if (echo_held_) return false;
+  return choice.echo_taken < echo_.size() || choice.HasUpdate();
 }
 
 CompletionUpdate CompletionStream::Take(int max_tokens) {
@@ -246,11 +315,12 @@ CompletionUpdate CompletionStream::Take(int max_tokens) {
   bool all_taken = true;
   std::vector<ChoiceDelta> deltas;
   for (size_t k = 0; k < choices_.size(); ++k) {
-    if (!choices_[k].HasUpdate()) continue;
+    if (!HasUpdate(choices_[k])) continue;
     ChoiceDelta& delta = deltas.emplace_back();
     delta.choice = static_cast<int32_t>(k);
-    choices_[k].TakeInto(max_tokens, delta);
-    all_taken = all_taken && !choices_[k].HasUpdate();
+    choices_[k].TakeInto(echo_, max_tokens, delta);
+    if (delta.prompt_begins) delta.prompt_hidden = echo_hidden_;
+    all_taken = all_taken && !HasUpdate(choices_[k]);
   }
   if (all_taken && end_.has_value() && !end_taken_) {
     update = *end_;

@@ -40,7 +40,9 @@ struct RawRequest {
   std::optional<int64_t> completion_logprobs;
 
   std::optional<bool> stream, include_usage, return_token_ids;
+  std::optional<bool> echo;  // the answer begins with the prompt, its log probabilities included
   std::optional<std::string> cache_salt;
+  std::optional<std::string> request_id;  // gRPC's; on REST it is a header
 
   // Parameters that were sent with a value that would change the answer and that we do not do; the
   // validator refuses the first one by name. Filled by the wire's parser.

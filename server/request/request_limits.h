@@ -21,10 +21,13 @@ inline constexpr size_t kMaxBadWords = 64;
 inline constexpr size_t kMaxBadWordBytes = 256;
 inline constexpr size_t kMaxStringBytes = size_t{2} << 20;  // one message, one prompt
 inline constexpr size_t kMaxSaltBytes = 256;
+inline constexpr size_t kMaxRequestIdBytes = 64;
 inline constexpr double kMaxTemperature = 2.0;
 inline constexpr double kMaxPenalty = 2.0;                // frequency and presence: also downwards
 inline constexpr double kGreedyBelow = 0.01;              // a lower temperature is greedy
 inline constexpr int64_t kMaxTopLogprobs = kMaxLogprobs;  // as many as the engine gives
+// Echoed, of one request: prompt tokens x (1 + top log probabilities) x choices.
+inline constexpr int64_t kMaxEchoedLogprobs = int64_t{1} << 18;
 inline constexpr float kLowestLogprob = -9999.0f;
 // What both wires show: JSON has no -infinity and no NaN, and no probability is above 1.
 constexpr float ShownLogprob(float logprob) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <limits>
@@ -32,6 +33,8 @@ Fault CheckModel(const RawRequest& raw, const ServedModel& model) {
     return MissingParameter("model");
   if (raw.model.has_value() && *raw.model != model.name) return ModelNotFound();
   if (!raw.unsupported.empty()) return UnsupportedParameter(raw.unsupported.front());
+  const bool chat = raw.endpoint == Endpoint::kChat || raw.messages.has_value();
+  if (raw.echo.value_or(false) && chat) return UnsupportedParameter("echo");
   return std::nullopt;
 }
 
@@ -87,8 +90,10 @@ Fault TakeLengths(const RawRequest& raw, Fields& out) {
     if (!value.has_value() || (*value >= low && *value <= kNoUpperLimit)) return std::nullopt;
     return InvalidValue(param, "must be at least " + Text(low) + ".");
   };
-  if (Fault fault = check("max_tokens", raw.max_tokens, 1)) return fault;
-  if (Fault fault = check("max_completion_tokens", raw.max_completion_tokens, 1)) return fault;
+  out.echo = raw.echo.value_or(false);
+  const int64_t least = out.echo ? 0 : 1;  // a prompt may be scored and nothing generated
+  if (Fault fault = check("max_tokens", raw.max_tokens, least)) return fault;
+  if (Fault fault = check("max_completion_tokens", raw.max_completion_tokens, least)) return fault;
   if (Fault fault = check("min_tokens", raw.min_tokens, 0)) return fault;
   if (raw.max_tokens.has_value() && raw.max_completion_tokens.has_value() &&
       *raw.max_tokens != *raw.max_completion_tokens) {
@@ -178,6 +183,22 @@ Fault TakeOutput(RawRequest& raw, Fields& out) {
   return std::nullopt;
 }
 
+// It goes into logs and answers: nothing in it may need quoting.
+Fault TakeRequestId(RawRequest& raw, Fields& out) {
+  if (!raw.request_id.has_value()) return std::nullopt;
+  const auto is_good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  if (raw.request_id->empty() || raw.request_id->size() > kMaxRequestIdBytes ||
+      !std::all_of(raw.request_id->begin(), raw.request_id->end(), is_good)) {
+    return InvalidValue("request_id", "must have 1 to " + Text(kMaxRequestIdBytes) +
+                                          " letters, digits, '.', '_' and '-'.");
+  }
+  out.request_id = std::move(*raw.request_id);
+  return std::nullopt;
+}
+
 }  // namespace
 
 RequestOr<ValidatedRequest> ValidateRequest(RawRequest raw, const ServedModel& model) {
@@ -190,6 +211,7 @@ RequestOr<ValidatedRequest> ValidateRequest(RawRequest raw, const ServedModel& m
   if (Fault fault = TakeEdits(raw, model, fields)) return *fault;
   if (Fault fault = TakeStops(raw, model, fields)) return *fault;
   if (Fault fault = TakeOutput(raw, fields)) return *fault;
+  if (Fault fault = TakeRequestId(raw, fields)) return *fault;
   return ValidatedRequest(std::move(fields));
 }
 

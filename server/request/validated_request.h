@@ -26,6 +26,7 @@ struct ServedModel {
   int32_t vocab_size = 0;
   int64_t created_unix_seconds = 0;
   int64_t longest_token_bytes = 0;  // LongestTokenBytes of the codec; 0: not known
+  std::string stored_format = {};   // of the KV pages: "int8", or by layers
 };
 
 // Immutable (ForgetPrompt aside): only ValidateRequest makes one, so whoever holds one need not
@@ -36,7 +37,7 @@ class ValidatedRequest {
     Endpoint endpoint = Endpoint::kGenerate;
     std::variant<std::vector<ChatMessage>, std::string, std::vector<TokenId>> prompt;
     std::string prompt_param;           // "messages", "prompt" or "token_ids": for later errors
-    std::optional<int64_t> max_tokens;  // >= 1; absent: the endpoint's default
+    std::optional<int64_t> max_tokens;  // >= 1, with echo >= 0; absent: the endpoint's default
     std::string max_tokens_param;       // "max_tokens" or "max_completion_tokens"
     int64_t min_tokens = 0;
     bool ignore_eos = false;
@@ -50,7 +51,9 @@ class ValidatedRequest {
     bool stream = false;
     bool include_usage = false;
     bool return_token_ids = false;
+    bool echo = false;  // raw prompts only
     std::string cache_salt;
+    std::string request_id;  // "": the client gave none
   };
   const Fields* operator->() const { return &fields_; }
   const Fields& operator*() const { return fields_; }

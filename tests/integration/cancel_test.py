@@ -68,6 +68,26 @@ class CancelTest(harness.ServerCase):
                 call.cancel()
         self.assert_cancelled(leave)
 
+    def test_grpc_unary_cancelled(self):
+        def leave():
+            with clients.GeneratedClient(self.server.grpc) as client:
+                request = client.messages.GenerateRequest(messages=MESSAGES, **ENDLESS)
+                call = client.stub.GenerateUnary.future(request)
+                harness.wait_until(lambda: any(p["owned"] for p in self.server.audit()["pages"].values()), "it runs")
+                call.cancel()
+        self.assert_cancelled(leave)
+
+    def test_grpc_aborted_by_another_client(self):
+        def leave():
+            with clients.GeneratedClient(self.server.grpc) as client, clients.ReflectionClient(self.server.grpc) as other:
+                call = client.generate(messages=MESSAGES, **ENDLESS)
+                first = self.first_events(call)
+                other.ask("Abort", request_id=first[0].id)
+                self.assertEqual(clients.fault_of(lambda: list(call))[:2], ("CANCELLED", "cancelled"))
+                self.assertEqual(clients.fault_of(lambda: other.ask("Abort", request_id=first[0].id))[:3],
+                                 ("NOT_FOUND", "not_found", "request_id"))
+        self.assert_cancelled(leave)
+
     def test_grpc_deadline_ends_the_sequence(self):
         def leave():
             with clients.GeneratedClient(self.server.grpc) as client:

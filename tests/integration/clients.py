@@ -17,9 +17,12 @@ try:
     from google.protobuf import descriptor_pool, message_factory
     from grpc_health.v1 import health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-    from grpc_tools import protoc
+    import grpc_tools.protoc  # noqa: F401  (make_python_client needs it)
 except ImportError as error:
     raise unittest.SkipTest(f"a client is missing ({error}); tests/integration/make-venv.sh installs them") from error
+
+sys.path.insert(0, str(harness.ROOT / "scripts"))
+import make_python_client  # noqa: E402
 
 SERVICE = "intactkv.v1.IntactKV"
 
@@ -37,6 +40,28 @@ class OpenAiCase(harness.ServerCase):
         super().setUpClass()
         cls.client = openai_client(cls.server)
         cls.model = cls.client.models.list().data[0].id
+
+
+def python_client():
+    """The folder of the generated client; made once."""
+    if not _folders:
+        _folders.append(tempfile.mkdtemp(prefix="intactkv-client-"))
+        make_python_client.generate(pathlib.Path(_folders[0]))
+    return _folders[0]
+
+
+_folders = []
+
+
+def fault_of(call):
+    """(code's name, REST's code, the field at fault, message) of a call that must fail."""
+    try:
+        call()
+    except grpc.RpcError as error:
+        trailers = dict(error.trailing_metadata() or ())
+        return (error.code().name, trailers.get("intactkv-error-code", ""), trailers.get("intactkv-error-param", ""),
+                error.details())
+    raise AssertionError("the call went well")
 
 
 class ReflectionClient:
@@ -69,11 +94,15 @@ class ReflectionClient:
                                          response_deserializer=response.FromString)
         return call(request(**fields), timeout=timeout)
 
-    def model_info(self):
-        path, request, response = self._method("GetModelInfo")
+    def ask(self, method, timeout=harness.DEADLINE_SECONDS, **fields):
+        """The answer of one of the unary methods."""
+        path, request, response = self._method(method)
         call = self.channel.unary_unary(path, request_serializer=request.SerializeToString,
                                         response_deserializer=response.FromString)
-        return call(request(), timeout=harness.DEADLINE_SECONDS)
+        return call(request(**fields), timeout=timeout)
+
+    def model_info(self):
+        return self.ask("GetModelInfo")
 
     def health(self):
         stub = health_pb2_grpc.HealthStub(self.channel)
@@ -99,17 +128,16 @@ class GeneratedClient:
     @classmethod
     def _generate(cls):
         if cls._modules is None:
-            source = harness.ROOT / "proto"
-            files = sorted(str(path) for path in source.glob("intactkv/v1/*.proto"))
-            folder = tempfile.mkdtemp(prefix="intactkv-proto-")
-            arguments = ["protoc", f"-I{source}", f"--python_out={folder}", f"--grpc_python_out={folder}", *files]
-            if protoc.main(arguments) != 0:
-                raise AssertionError("protoc refuses the proto files")
+            folder = python_client()
             sys.path.insert(0, folder)
-            stem = pathlib.Path(files[0]).stem
-            cls._modules = (importlib.import_module(f"intactkv.v1.{stem}_pb2"),
-                            importlib.import_module(f"intactkv.v1.{stem}_pb2_grpc"))
+            cls._modules = (importlib.import_module("intactkv.v1.intactkv_pb2"),
+                            importlib.import_module("intactkv.v1.intactkv_pb2_grpc"))
         return cls._modules
+
+    def ask(self, method, timeout=harness.DEADLINE_SECONDS, **fields):
+        """The answer of one of the unary methods."""
+        name = {"GenerateUnary": "GenerateRequest"}.get(method, f"{method}Request")
+        return getattr(self.stub, method)(getattr(self.messages, name)(**fields), timeout=timeout)
 
     def generate(self, timeout=harness.DEADLINE_SECONDS, **fields):
         return self.stub.Generate(self.messages.GenerateRequest(**fields), timeout=timeout)

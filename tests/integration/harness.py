@@ -30,10 +30,10 @@ def model_path():
     return pathlib.Path(cache) / "intactkv" / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-def require_binary_and_model():
+def require_binary_and_model(model):
     if not BINARY.is_file():
         raise AssertionError(f"{BINARY} is not built")
-    if not model_path().is_file():
+    if not model.exists():
         raise unittest.SkipTest("the default model is not there; scripts/fetch-model.sh fetches it")
 
 
@@ -50,19 +50,23 @@ def wait_until(condition, what, deadline=DEADLINE_SECONDS):
 
 
 class Server:
-    """One running `intactkv serve`. A context manager: leaving it ends the process."""
+    """One running `intactkv serve`. A context manager: leaving it ends the process. With wait=False it may still be loading;
+    then wait_address and wait_ready wait for what they name."""
 
-    def __init__(self, *arguments):
-        require_binary_and_model()
-        command = [BINARY, "serve", "--model", model_path(), "--port", "0", "--admin-port", "0", "--grpc-port", "0"]
+    def __init__(self, *arguments, wait=True, model=None):
+        model = model or model_path()
+        require_binary_and_model(model)
+        command = [BINARY, "serve", "--model", model, "--port", "0", "--admin-port", "0", "--grpc-port", "0"]
         self.process = subprocess.Popen([*map(str, command), *map(str, arguments)], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         self.lines = []
         self._queue = queue.Queue()
         self._model_name = None
         threading.Thread(target=self._read, daemon=True).start()
+        if not wait:
+            return
         try:
-            self._wait_ready()
+            self.wait_ready()
         except BaseException:
             self.kill()
             raise
@@ -79,7 +83,7 @@ class Server:
             self._queue.put(self.lines[-1])
         self._queue.put(None)
 
-    def _wait_ready(self):
+    def wait_ready(self):
         end = time.monotonic() + DEADLINE_SECONDS
         while True:
             try:
@@ -100,6 +104,12 @@ class Server:
     def address(self, kind):
         """'127.0.0.1:PORT', as the server printed it."""
         return self.printed(rf"listening {kind} (\S+:\d+)")
+
+    def wait_address(self, kind):
+        """As address, of a server that may not have printed it yet."""
+        return wait_until(lambda: self.process.poll() is None and
+                          any(line.startswith(f"listening {kind} ") for line in list(self.lines)) and self.address(kind),
+                          f"the server listens on {kind}")
 
     def printed(self, pattern):
         for line in list(self.lines):

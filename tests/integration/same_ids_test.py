@@ -74,6 +74,7 @@ class SameIdsTest(harness.ServerCase):
             info = client.model_info()
         listed = self.server.call("GET", "/v1/models")["data"][0]
         self.assertEqual((info.id, info.max_model_len), (listed["id"], listed["max_model_len"]))
+        self.assertEqual(info.kv, "int8")  # what --kv auto takes for this model
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Penalties, bias, lists of ids, seeds, choices and stop strings through the openai SDK, against the log probabilities of the raw logits.
+"""Penalties, bias, lists of ids, seeds, choices and stops through the openai SDK, against the log probabilities of the raw logits.
 
 Differences of log probabilities are differences of logits: enough to say which token an edit must bring to the top.
 """
@@ -94,6 +94,31 @@ class SamplingTest(clients.OpenAiCase):
         self.assertEqual(shown.text, plain[:plain.index(stop) + len(stop)])
         self.assertEqual(cut.text + stop, shown.text)
         self.assertEqual((cut.finish_reason, shown.finish_reason), ("stop", "stop"))
+
+    def test_a_stop_string_over_several_tokens_shows_nothing_of_itself(self):
+        plain = self.complete(max_tokens=40, logprobs=0).choices[0]
+        starts = plain.logprobs.text_offset
+        for token in range(4, 12):
+            # From the middle of one token into the middle of the next but one.
+            first, last = starts[token] + 1, starts[token + 2] + 1
+            stop = plain.text[first:last]
+            want = plain.text[:plain.text.index(stop)]
+            seen, finish = "", None
+            for event in self.complete(max_tokens=40, stop=[stop], stream=True):
+                for choice in event.choices:
+                    seen += choice.text
+                    finish = choice.finish_reason or finish
+                    self.assertTrue(want.startswith(seen), f"{stop!r}: {seen!r}")
+            self.assertEqual((seen, finish), (want, "stop"))
+
+    def test_a_stop_id_ends_the_answer_and_is_counted(self):
+        plain = self.ids(self.complete(max_tokens=20))
+        stop = plain[7]
+        want = plain[:plain.index(stop) + 1]
+        answer = self.complete(max_tokens=20, extra={"stop_token_ids": [stop]})
+        self.assertEqual(self.ids(answer), want)
+        self.assertEqual((answer.choices[0].finish_reason, answer.usage.completion_tokens), ("stop", len(want)))
+        self.assertEqual(self.ids(self.complete(max_tokens=20, extra={"stop_token_ids": [stop], "ignore_eos": True})), plain)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ Case Cell::Request(int32_t seed) const {
 
 std::string CellName(const Cell& cell, Isa isa, int32_t seed) {
   const std::string chunk = cell.chunk == kWholePrompt ? "all" : std::to_string(cell.chunk);
-  return std::string(IsaName(isa)) + "/" + std::string(KvFormatName(cell.stored)) + "/prefix_" +
+  return std::string(IsaName(isa)) + "/" + cell.stored.Name() + "/prefix_" +
          (cell.prefix_cache ? "on" : "off") + "/fill_" + std::to_string(cell.fill_percent) +
          "/residue_" + std::to_string(cell.residue) + "/chunk_" + chunk +
          (cell.preempted ? "/preempted" : "/undisturbed") + "/seed_" + std::to_string(seed);
@@ -25,8 +25,7 @@ std::vector<Cell> AllCells() {
     int32_t rest = i;
     const auto next = [&rest](int32_t count) { return std::exchange(rest, rest / count) % count; };
     Cell cell;
-    const KvFormat formats[] = {kKvI8C, kKvI4C, kKvF32};
-    cell.stored = formats[next(3)];
+    cell.stored = kStoredTables[static_cast<size_t>(next(std::ssize(kStoredTables)))];
     cell.prefix_cache = next(2) == 1;
     cell.fill_percent = next(2) == 1 ? 100 : 30;
     cell.residue = next(32);

@@ -7,18 +7,18 @@
 #include <vector>
 
 #include "kernels/cpu/isa.h"
-#include "kernels/quant/page_format.h"
+#include "tests/invariance/stored_table.h"
 #include "tests/invariance/workload.h"
 
 namespace intactkv::test {
 
 inline constexpr int32_t kWholePrompt = 400;  // as a chunk: more than any prompt of the grid
 inline constexpr int32_t kChunks[] = {1, 7, 31, 32, 33, 64, kWholePrompt};
-inline constexpr int32_t kNumCells = 3 * 2 * 2 * 32 * 7 * 2;
+inline constexpr int32_t kNumCells = 6 * 2 * 2 * 32 * 7 * 2;
 inline constexpr int32_t kNumSeeds = 5;
 
 struct Cell {
-  KvFormat stored = kKvF32;
+  StoredTable stored = kKvF32;
   bool prefix_cache = false;   // the first private page comes from the cache
   int32_t fill_percent = 100;  // of the stored pool
   int32_t residue = 0;         // private tokens of the prompt, mod 32

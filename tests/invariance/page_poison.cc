@@ -6,23 +6,19 @@
 namespace intactkv::test {
 namespace {
 
-constexpr std::byte kLargestCode{0x0f};     // fits 4 bits
-constexpr std::byte kHalfNumberByte{0x2e};  // 0x2e2e is 0.097 in fp16
-constexpr std::byte kHalfNanByte{0x7e};     // 0x7e7e is a NaN
+constexpr std::byte kLargestCode{0x0f};  // fits 4 bits
+constexpr std::byte kNumberByte{0x3f};  // 0x3f3f is 1.8 in fp16 and 0.7 in bfloat16, as in binary32
+constexpr std::byte kNanByte{0xff};     // a NaN in all of them
 
 size_t CodeBytes(SideFormat format, int head_dim) {
-  const bool integer = format == SideFormat::kI8 || format == SideFormat::kI4;
-  return integer ? static_cast<size_t>(kPageTokens) * static_cast<size_t>(head_dim) : 0;
+  if (!IsInteger(format)) return 0;
+  return static_cast<size_t>(kPageTokens) * static_cast<size_t>(head_dim);
 }
 
 }  // namespace
 
 void PoisonPage(KvPool& pool, int32_t slot) {
   const ClassLayout& layout = pool.layout();
-  if (layout.layers.front().format == kKvF32) {
-    PoisonTail(pool, slot, 0);
-    return;
-  }
   std::vector<std::byte> page;
   for (const ClassLayout::Layer& layer : layout.layers) {
     for (int i = 0; i < 2 * layout.shape.num_kv_heads; ++i) {
@@ -31,7 +27,7 @@ void PoisonPage(KvPool& pool, int32_t slot) {
       const size_t end = page.size() + CanonicalSideBytes(format, is_v ? KvSide::kV : KvSide::kK,
                                                           layout.shape.head_dim);
       page.resize(page.size() + CodeBytes(format, layout.shape.head_dim), kLargestCode);
-      page.resize(end, is_v ? kHalfNanByte : kHalfNumberByte);
+      page.resize(end, is_v ? kNanByte : kNumberByte);
     }
   }
   pool.ImportPage(slot, page);

@@ -12,6 +12,7 @@
 #include "kernels/cpu/cpu_backend.h"
 #include "tests/invariance/build_once_executor.h"
 #include "tests/invariance/page_poison.h"
+#include "tests/support/reference_llama.h"
 #include "tests/support/tiny_model.h"
 
 namespace intactkv::test {
@@ -23,7 +24,7 @@ constexpr int kMaxSteps = 20'000;
 // One file for all servers of the process; its matrices are F32.
 struct ModelFile {
   ModelFile()
-      : bytes(TinyModelBytes({.num_layers = 2,
+      : bytes(TinyModelBytes({.num_layers = kTinyLayers,
                               .hidden = 192,
                               .ffn = 64,
                               .num_q_heads = 6,
@@ -64,7 +65,13 @@ class TinyServer::Sink : public TokenSink {
  public:
   explicit Sink(std::shared_ptr<Transcript> transcript) : transcript_(std::move(transcript)) {}
   void OnTokens(std::vector<TokenEvent> events) override {
-    for (const TokenEvent& event : events) transcript_->generated.push_back(event.token.token);
+    for (const TokenEvent& event : events) {
+      if (event.of_prompt) {
+        transcript_->scored.push_back(event.token);
+      } else {
+        transcript_->generated.push_back(event.token.token);
+      }
+    }
   }
   void OnFinish(const FinishInfo& info) override {
     transcript_->info = info;
@@ -82,7 +89,7 @@ TinyServer::TinyServer(const ServerSpec& spec)
   const ModelConfig& config = File().config;
   shape_ = MakeModelShape(config);
   const PageLayout layout = MakePageLayout(
-      {config.num_layers, config.num_kv_heads, config.head_dim}, kKvF32, spec.stored);
+      {config.num_layers, config.num_kv_heads, config.head_dim}, kKvF32, spec.stored.layers);
   const auto make = [&](PageClass c, int32_t pages) {
     return backend_->CreateKvPool(layout.For(c), pages).value();
   };
@@ -98,6 +105,7 @@ TinyServer::TinyServer(const ServerSpec& spec)
   options.model_identity = "tiny";
   options.max_running = spec.max_running;
   options.max_tokens_per_step = spec.chunk;
+  options.max_scored_rows = spec.max_scored_rows;
   options.max_model_len = kContext;
   options.num_pinned_blocks = spec.num_pinned_blocks;
   options.num_stored_blocks = spec.num_stored_blocks;
@@ -131,12 +139,13 @@ std::unique_ptr<TransformerExecutor> TinyServer::MakeExecutor(WeightFormat weigh
 }
 
 ExecutorOptions TinyServer::ServingOptions() const {
-  return {.activations = spec_.activations,
-          .kv = {pinned_.get(), stored_.get(), hot_.get()},
-          .max_rows = spec_.chunk,
-          .max_sequences = spec_.max_running,
-          .max_context = kContext,
-          .max_logits_rows = spec_.all_rows ? spec_.chunk : spec_.max_running};
+  return {
+      .activations = spec_.activations,
+      .kv = {pinned_.get(), stored_.get(), hot_.get()},
+      .max_rows = spec_.chunk,
+      .max_sequences = spec_.max_running,
+      .max_context = kContext,
+      .max_logits_rows = spec_.all_rows ? spec_.chunk : spec_.max_running + spec_.max_scored_rows};
 }
 
 std::unique_ptr<Executor> TinyServer::MakePrefixExecutor() {
@@ -158,15 +167,40 @@ PrefixInfo TinyServer::Pin(const std::vector<TokenId>& tokens) {
   return engine_->Pin({.name = "p", .tokens = tokens, .owner = ""}).value();
 }
 
-size_t TinyServer::Submit(const std::vector<TokenId>& prompt, int32_t max_new_tokens) {
-  if (answers_.empty()) engine_->MarkReady();
+namespace {
+
+GenerationRequest Greedy(const std::vector<TokenId>& prompt, int32_t max_new_tokens) {
   GenerationRequest request;
   request.prompt = prompt;
   request.max_new_tokens = max_new_tokens;
   request.ignore_eos = true;
   request.sampling.temperature = 0;
+  return request;
+}
+
+}  // namespace
+
+size_t TinyServer::Submit(const std::vector<TokenId>& prompt, int32_t max_new_tokens) {
+  return Submit(Greedy(prompt, max_new_tokens));
+}
+
+size_t TinyServer::SubmitScored(const std::vector<TokenId>& prompt, int32_t max_new_tokens) {
+  GenerationRequest request = Greedy(prompt, max_new_tokens);
+  request.score_prompt = true;
+  request.sampling.num_logprobs = 2;
+  return Submit(std::move(request));
+}
+
+std::vector<double> TinyServer::Reference(const std::vector<TokenId>& tokens) {
+  std::vector<int32_t> ids;
+  for (const TokenId token : tokens) ids.push_back(token.value);
+  return ReferenceLogits(File().file, File().config, ids);
+}
+
+size_t TinyServer::Submit(GenerationRequest request) {
+  if (answers_.empty()) engine_->MarkReady();
   answers_.push_back(std::make_shared<Transcript>());
-  answers_.back()->prompt = prompt;
+  answers_.back()->prompt = request.prompt;
   handles_.push_back(
       engine_->Submit(std::move(request), std::make_unique<Sink>(answers_.back())).value());
   return answers_.size() - 1;

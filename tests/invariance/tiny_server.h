@@ -11,6 +11,7 @@
 #include "kernels/api/backend.h"
 #include "kernels/cpu/isa.h"
 #include "tests/invariance/recording_executor.h"
+#include "tests/invariance/stored_table.h"
 #include "tests/invariance/transcript.h"
 
 namespace intactkv::test {
@@ -19,7 +20,7 @@ namespace intactkv::test {
 // nearest, int8 activations, pins from F32 weights.
 struct ServerSpec {
   Isa isa = Isa::kScalar;
-  KvFormat stored = kKvF32;
+  StoredTable stored = kKvF32;
   WeightFormat weights = WeightFormat::kInt4;
   ActivationFormat activations = ActivationFormat::kInt8;
   int num_threads = 1;
@@ -27,6 +28,7 @@ struct ServerSpec {
   int32_t num_stored_blocks = 48;
   int32_t max_running = 8;
   int32_t chunk = 1'200;  // tokens in a step, over all sequences
+  int32_t max_scored_rows = 32;
   // The same while a prefix is built. 0: whole, and once per process (BuildOnceExecutor).
   int32_t build_chunk = 0;
   bool prefix_cache = false;
@@ -51,6 +53,8 @@ class TinyServer {
   PrefixInfo Pin(const std::vector<TokenId>& tokens);
   // Returns the number of the request, counted from 0.
   size_t Submit(const std::vector<TokenId>& prompt, int32_t max_new_tokens);
+  // The same, and the prompt's tokens are scored, with two top log probabilities each.
+  size_t SubmitScored(const std::vector<TokenId>& prompt, int32_t max_new_tokens);
   // True while there is work.
   bool Step();
   void RunUntilIdle();
@@ -64,6 +68,9 @@ class TinyServer {
   // written yet. Requires that the last step had every sequence that still runs, and no prefix
   // cache.
   void PoisonUnreadable();
+
+  // What ReferenceLogits gives for the served file's own numbers.
+  static std::vector<double> Reference(const std::vector<TokenId>& tokens);
 
   EngineCore& engine() { return *engine_; }
   const StepLog& log() const { return log_; }
@@ -80,6 +87,7 @@ class TinyServer {
  private:
   class Sink;
 
+  size_t Submit(GenerationRequest request);
   std::unique_ptr<TransformerExecutor> MakeExecutor(WeightFormat weights,
                                                     const ExecutorOptions& options);
   ExecutorOptions ServingOptions() const;

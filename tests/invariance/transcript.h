@@ -15,6 +15,7 @@ namespace intactkv::test {
 struct Transcript {
   std::vector<TokenId> prompt;
   std::vector<TokenId> generated;
+  std::vector<SampledToken> scored;  // with score_prompt: the prompt's tokens after its first
   bool finished = false;
   FinishInfo info;                             // once finished
   std::map<int32_t, std::vector<float>> rows;  // logits by absolute position

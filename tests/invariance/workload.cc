@@ -55,9 +55,9 @@ void PinPrefixes(TinyServer& server, const std::vector<Case>& cases) {
   for (const int32_t length : lengths) server.Pin(Prefix(length));
 }
 
-const Transcript& SoloAnswer(Isa isa, KvFormat stored, const Case& request) {
-  static std::map<std::tuple<Isa, std::string_view, Case>, Transcript> memo;
-  Transcript& answer = memo[{isa, KvFormatName(stored), request}];
+const Transcript& SoloAnswer(Isa isa, const StoredTable& stored, const Case& request) {
+  static std::map<std::tuple<Isa, std::string, Case>, Transcript> memo;
+  Transcript& answer = memo[{isa, stored.Name(), request}];
   if (answer.finished) return answer;
   TinyServer server({.isa = isa, .stored = stored});
   server.Pin(Prefix(request.prefix_length));

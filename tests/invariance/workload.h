@@ -42,6 +42,6 @@ void PinPrefixes(TinyServer& server, const std::vector<Case>& cases);
 
 // The answer of a request that is alone on a server with its prefix and nothing else, cold, its
 // prompt in one chunk; the server is otherwise ServerSpec's default.
-const Transcript& SoloAnswer(Isa isa, KvFormat stored, const Case& request);
+const Transcript& SoloAnswer(Isa isa, const StoredTable& stored, const Case& request);
 
 }  // namespace intactkv::test

@@ -27,6 +27,26 @@ struct FakeEngine::Running {
   std::atomic<bool> stopped{false};  // with `cancelled`: a good end
 };
 
+namespace {
+
+// Log probability of the prompt's token i: -i - 0.25; of its neighbours 1 less each.
+std::vector<TokenEvent> PromptEvents(const GenerationRequest& request) {
+  std::vector<TokenEvent> events;
+  for (size_t i = 1; request.score_prompt && i < request.prompt.size(); ++i) {
+    TokenEvent& event = events.emplace_back();
+    event.of_prompt = true;
+    event.token.token = request.prompt[i];
+    event.token.logprob = -static_cast<float>(i) - 0.25f;
+    for (int k = 0; k < request.sampling.num_logprobs; ++k) {
+      event.token.top.push_back({TokenId((request.prompt[i].value + k) % kFakeVocabSize),
+                                 event.token.logprob - static_cast<float>(k)});
+    }
+  }
+  return events;
+}
+
+}  // namespace
+
 FakeEngine::FakeEngine() {
   SetAnswer("Hello, world!");
   thread_ = std::thread([this] { Loop(); });
@@ -198,14 +218,16 @@ bool FakeEngine::Step(Running& request) {
     Finish(request, request.failure);
     return true;
   }
-  std::vector<TokenEvent> events;
+  std::vector<TokenEvent> events =
+      request.index == 0 ? PromptEvents(request.request) : std::vector<TokenEvent>();
+  const size_t num_of_prompt = events.size();
   for (int choice = 0; choice < request.request.n; ++choice) {
     if (request.open[static_cast<size_t>(choice)]) events.push_back(MakeToken(request, choice));
   }
   ++request.index;
   {
     MutexLock lock(&mutex_);
-    stats_.generated_tokens += static_cast<int64_t>(events.size());
+    stats_.generated_tokens += static_cast<int64_t>(events.size() - num_of_prompt);
   }
   request.sink->OnTokens(std::move(events));
   const bool ended =

@@ -56,7 +56,13 @@ HashExecutorOptions HashExecutor::FullPrecision(std::shared_ptr<HashPages> pinne
 absl::StatusOr<StepResult> HashExecutor::Execute(const StepPlan& plan) {
   RETURN_IF_ERROR(Check(plan));
   StepResult result;
-  for (size_t i = 0; i < plan.sequences.size(); ++i) RunSequence(plan, i, result);
+  for (size_t i = 0; i < plan.sequences.size(); ++i) {
+    if (plan.sequences[i].append) {
+      RunSequence(plan, i, result);
+    } else {
+      RunPinnedRows(plan, i, result);
+    }
+  }
   num_rows_ += static_cast<int64_t>(plan.rows.size());
   max_batch_ = std::max(max_batch_, static_cast<int>(plan.sequences.size()));
   if (faults_.fail_steps > 0) {
@@ -77,17 +83,41 @@ void HashExecutor::RunSequence(const StepPlan& plan, size_t index, StepResult& r
     const uint64_t context = ReadContext(plan, sequence, row.position, own);
     own[lane] = hash_model::HotValue(row.token, row.position, options_.epoch, context);
     if (sick) own[lane] = Mix64(own[lane]);
-    if (row.wants_logits) {
-      const SampleRow& sample = plan.samples[result.tokens.size()];
-      SampledToken token;
-      token.token = hash_model::Draw(context, own[lane], sample, options_.vocab_size);
-      result.tokens.push_back(std::move(token));
-    }
+    if (row.wants_logits) AddToken(plan, context, own[lane], result);
     Promote(plan, index, at, own);
   }
   num_split_pages_ += (EndOf(plan, sequence) - sequence.num_pinned_tokens) % kPageTokens != 0;
   hot_.at(sequence.hot_slot) = own;
   result.sequences.push_back({.non_finite = sick});
+}
+
+void HashExecutor::RunPinnedRows(const StepPlan& plan, size_t index, StepResult& result) {
+  const PlanSequence& sequence = plan.sequences[index];
+  num_pinned_rows_ += sequence.num_rows;
+  uint64_t context = 0;
+  const int32_t end = EndOf(plan, sequence);
+  for (int32_t position = 0; position < end; ++position) {
+    const auto entry = plan.pinned_entries[static_cast<size_t>(sequence.pinned_begin) +
+                                           static_cast<size_t>(position / kPageTokens)];
+    const uint64_t own =
+        options_.pinned->at(entry.slot())[static_cast<size_t>(position % kPageTokens)];
+    if (position >= end - sequence.num_rows) AddToken(plan, context, own, result);
+    context = hash_model::Read(context, own);
+  }
+  result.sequences.push_back({.non_finite = faults_.non_finite.erase(sequence.id) > 0});
+}
+
+void HashExecutor::AddToken(const StepPlan& plan, uint64_t context, uint64_t own,
+                            StepResult& result) const {
+  const SampleRow& sample = plan.samples[result.tokens.size()];
+  SampledToken token;
+  if (sample.scored) {
+    token.token = *sample.scored;
+    token.logprob = hash_model::Score(context, own, token.token);
+  } else {
+    token.token = hash_model::Draw(context, own, sample, options_.vocab_size);
+  }
+  result.tokens.push_back(std::move(token));
 }
 
 uint64_t HashExecutor::ReadContext(const StepPlan& plan, const PlanSequence& sequence,
@@ -141,7 +171,8 @@ absl::Status HashExecutor::Check(const StepPlan& plan) const {
     const PlanSequence& sequence = plan.sequences[i];
     if (sequence.first_row != next_row) return Broken(sequence, "rows are not consecutive");
     next_row += sequence.num_rows;
-    if (!hot_slots.insert(sequence.hot_slot).second) return Broken(sequence, "shared hot slot");
+    if (sequence.append && !hot_slots.insert(sequence.hot_slot).second)
+      return Broken(sequence, "shared hot slot");
     RETURN_IF_ERROR(CheckSequence(plan, i));
   }
   for (const PlanRow& row : plan.rows) num_logits += row.wants_logits ? 1 : 0;
@@ -153,7 +184,6 @@ absl::Status HashExecutor::Check(const StepPlan& plan) const {
 absl::Status HashExecutor::CheckSequence(const StepPlan& plan, size_t index) const {
   const PlanSequence& sequence = plan.sequences[index];
   if (sequence.num_rows < 1) return Broken(sequence, "no rows");
-  if (!sequence.append) return Broken(sequence, "rows that only want logits are not modelled");
   const auto rows = plan.rows.begin() + sequence.first_row;
   for (int32_t i = 0; i < sequence.num_rows; ++i) {
     if (rows[i].position != rows[0].position + i) return Broken(sequence, "positions jump");
@@ -161,6 +191,7 @@ absl::Status HashExecutor::CheckSequence(const StepPlan& plan, size_t index) con
       return Broken(sequence, "token outside the vocabulary");
     }
   }
+  if (!sequence.append) return CheckPinnedRows(plan, sequence);
   const int32_t c = sequence.num_pinned_tokens;
   if (rows[0].position < c) return Broken(sequence, "a row below c");
   if (sequence.num_stored != BlocksFor(EndOf(plan, sequence) - c)) {
@@ -179,11 +210,25 @@ absl::Status HashExecutor::CheckSequence(const StepPlan& plan, size_t index) con
   return absl::OkStatus();
 }
 
+absl::Status HashExecutor::CheckPinnedRows(const StepPlan& plan,
+                                           const PlanSequence& sequence) const {
+  if (EndOf(plan, sequence) > sequence.num_pinned_tokens) {
+    return Broken(sequence, "a row that does not append at or above c");
+  }
+  for (int32_t i = 0; i < sequence.num_rows; ++i) {
+    if (!plan.rows[static_cast<size_t>(sequence.first_row + i)].wants_logits) {
+      return Broken(sequence, "a row that neither appends nor wants logits");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status HashExecutor::CheckPromotions(const StepPlan& plan) const {
   std::set<std::pair<int32_t, int32_t>> wanted;
   std::set<int32_t> written;
   for (size_t i = 0; i < plan.sequences.size(); ++i) {
     const PlanSequence& sequence = plan.sequences[i];
+    if (!sequence.append) continue;
     const int32_t end = EndOf(plan, sequence) - sequence.num_pinned_tokens;
     const int32_t begin = end - sequence.num_rows;
     for (int32_t block = begin / kPageTokens; block < end / kPageTokens; ++block) {

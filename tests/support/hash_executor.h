@@ -61,6 +61,7 @@ class HashExecutor : public Executor {
   HashFaults& faults() { return faults_; }
   HashPages& hot() { return hot_; }  // to poison slots that nobody holds
   int64_t num_rows() const { return num_rows_; }
+  int64_t num_pinned_rows() const { return num_pinned_rows_; }  // computed for their logits only
   int max_batch() const { return max_batch_; }                  // most sequences in one step
   int64_t num_split_pages() const { return num_split_pages_; }  // chunks that ended inside a page
 
@@ -69,6 +70,10 @@ class HashExecutor : public Executor {
   absl::Status CheckSequence(const StepPlan& plan, size_t index) const;
   absl::Status CheckPromotions(const StepPlan& plan) const;
   void RunSequence(const StepPlan& plan, size_t index, StepResult& result);
+  // Rows below c: each reads the pinned slots up to its own.
+  void RunPinnedRows(const StepPlan& plan, size_t index, StepResult& result);
+  void AddToken(const StepPlan& plan, uint64_t context, uint64_t own, StepResult& result) const;
+  absl::Status CheckPinnedRows(const StepPlan& plan, const PlanSequence& sequence) const;
   uint64_t ReadContext(const StepPlan& plan, const PlanSequence& sequence, int32_t position,
                        const HashPages::Page& own) const;
   void Promote(const StepPlan& plan, size_t index, int32_t private_position,
@@ -78,6 +83,7 @@ class HashExecutor : public Executor {
   HashPages hot_;
   HashFaults faults_;
   int64_t num_rows_ = 0;
+  int64_t num_pinned_rows_ = 0;
   int64_t num_split_pages_ = 0;
   int max_batch_ = 0;
 };

@@ -46,4 +46,11 @@ inline TokenId Draw(uint64_t context, uint64_t own, const SampleRow& row, int32_
   return token;
 }
 
+// The log probability of the prompt's token `scored` after a row that read `context` and its own
+// slot `own`.
+inline float Score(uint64_t context, uint64_t own, TokenId scored) {
+  const uint64_t bits = Read(Read(context, own), static_cast<uint64_t>(scored.value));
+  return -static_cast<float>(bits % 1'000'003) / 1'024.0f;
+}
+
 }  // namespace intactkv::hash_model

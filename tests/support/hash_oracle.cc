@@ -84,4 +84,26 @@ std::vector<TokenId> OracleTokens(const GenerationRequest& request, int32_t choi
   }
 }
 
+std::vector<float> OracleScores(const GenerationRequest& request, int32_t c,
+                                const HashModel& model) {
+  Reader full_precision(0, PageClass::kPinned, model);
+  Reader serving(c, PageClass::kStored, model);
+  std::vector<float> scores;
+  for (int32_t position = 0; position + 1 < static_cast<int32_t>(request.prompt.size());
+       ++position) {
+    const auto at = static_cast<size_t>(position);
+    const uint64_t context = serving.context();
+    uint64_t own = 0;
+    if (position < c) {
+      own = hash_model::StoredValue(full_precision.Push(request.prompt[at], position),
+                                    PageClass::kPinned);
+      serving.PushPinned(own);
+    } else {
+      own = serving.Push(request.prompt[at], position);
+    }
+    scores.push_back(hash_model::Score(context, own, request.prompt[at + 1]));
+  }
+  return scores;
+}
+
 }  // namespace intactkv

@@ -23,4 +23,8 @@ int32_t OracleMatch(std::span<const TokenId> prompt, const std::vector<std::vect
 std::vector<TokenId> OracleTokens(const GenerationRequest& request, int32_t choice, int32_t c,
                                   const HashModel& model);
 
+// The log probabilities of the prompt's tokens after its first.
+std::vector<float> OracleScores(const GenerationRequest& request, int32_t c,
+                                const HashModel& model);
+
 }  // namespace intactkv

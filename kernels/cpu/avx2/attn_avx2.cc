@@ -73,6 +73,11 @@ struct V {
     even = _mm256_cvtph_ps(_mm256_castsi256_si128(x));
     odd = _mm256_cvtph_ps(_mm256_extracti128_si256(x, 1));
   }
+  static void LoadBfloat16Pairs(const std::byte* p, F& even, F& odd) {
+    const __m256i x = LoadInts(p);
+    even = _mm256_castsi256_ps(_mm256_slli_epi32(x, 16));
+    odd = _mm256_castsi256_ps(_mm256_and_si256(x, _mm256_set1_epi32(~0xffff)));
+  }
 
   static Codes LoadCodes(const std::byte* p) {
     const __m256i x = LoadInts(p);

@@ -70,6 +70,11 @@ struct V {
     even = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x));
     odd = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(x, 16)));
   }
+  static void LoadBfloat16Pairs(const std::byte* p, F& even, F& odd) {
+    const __m512i x = LoadCodes(p);
+    even = _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
+    odd = _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32(~0xffff)));
+  }
 
   static Codes LoadCodes(const std::byte* p) { return _mm512_loadu_si512(p); }
   static void LoadNibbles(const std::byte* p, Codes& low, Codes& high) {

@@ -18,6 +18,7 @@ namespace intactkv {
 struct Record {
   std::vector<std::vector<TokenId>> tokens;  // by choice
   std::vector<FinishReason> reasons;         // by choice, of the last event
+  std::vector<SampledToken> prompt;          // with score_prompt: what was told of the prompt
   int num_finishes = 0;
   bool token_after_finish = false;
   bool destroyed = false;
@@ -36,6 +37,12 @@ class RecordingSink : public TokenSink {
     EXPECT_FALSE(events.empty());
     for (const TokenEvent& event : events) {
       const auto choice = static_cast<size_t>(event.choice);
+      if (event.of_prompt) {
+        EXPECT_EQ(choice, 0u);
+        EXPECT_TRUE(record_->tokens[0].empty()) << "the prompt's after the first generated one";
+        record_->prompt.push_back(event.token);
+        continue;
+      }
       EXPECT_EQ(record_->reasons[choice], FinishReason::kNone) << "a token after the last one";
       record_->tokens[choice].push_back(event.token.token);
       record_->reasons[choice] = event.finish;
@@ -161,6 +168,23 @@ class Bench {
     for (int32_t k = 0; k < request.n; ++k) {
       EXPECT_EQ(record.tokens[static_cast<size_t>(k)], OracleTokens(request, k, c, model_));
     }
+    ExpectScores(request, record, c);
+  }
+  // Each token of the prompt after the first, once and in order, with its log probability; nothing
+  // where that was not asked for.
+  void ExpectScores(const GenerationRequest& request, const Record& record, int32_t c) {
+    std::vector<float> scores;
+    std::vector<TokenId> tokens = {request.prompt.front()};
+    for (const SampledToken& token : record.prompt) {
+      scores.push_back(token.logprob);
+      tokens.push_back(token.token);
+    }
+    if (!request.score_prompt) {
+      EXPECT_TRUE(scores.empty());
+      return;
+    }
+    EXPECT_EQ(tokens, request.prompt);
+    EXPECT_EQ(scores, OracleScores(request, c, model_));
   }
 
   EngineCore& engine() { return *engine_; }

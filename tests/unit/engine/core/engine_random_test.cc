@@ -10,7 +10,8 @@ namespace {
 
 struct Tally {
   int64_t preemptions = 0, reserved = 0, cached = 0, evictions = 0, cancelled = 0, finished = 0,
-          pinned = 0, split_pages = 0, choices = 0, stalls = 0;
+          pinned = 0, split_pages = 0, choices = 0, stalls = 0, scored_pinned = 0,
+          scored_preempted = 0;
   int max_batch = 0;
 };
 
@@ -43,6 +44,7 @@ class RandomLoad {
     EngineCoreOptions options = SmallOptions();
     options.max_running = 1 + static_cast<int32_t>(rng.Below(6));
     options.max_tokens_per_step = 1 + static_cast<int32_t>(rng.Below(100));
+    options.max_scored_rows = 1 + static_cast<int32_t>(rng.Below(40));
     options.max_queue = 64;
     options.num_stored_blocks = 5 + static_cast<int32_t>(rng.Below(8));
     options.prefix_chunk_tokens = 1 + static_cast<int32_t>(rng.Below(70));
@@ -81,6 +83,8 @@ class RandomLoad {
     request.sampling.temperature = static_cast<float>(rng_.Below(2));
     request.sampling.seed = rng_();
     request.n = rng_.Below(4) == 0 ? 1 + static_cast<int32_t>(rng_.Below(4)) : 1;
+    request.score_prompt = rng_.Below(4) == 0;
+    if (request.score_prompt) request.sampling.num_logprobs = 0;
     request.cache_salt = rng_.Below(4) == 0 ? "salt" : "";
     expected.c = OracleMatch(request.prompt, pins_);
     expected.record = bench_.Submit(request);
@@ -108,6 +112,9 @@ class RandomLoad {
       ++tally.finished;
       tally.pinned += e.c;
       tally.choices += e.request.n > 1 ? 1 : 0;
+      const bool scored = e.request.score_prompt;
+      tally.scored_pinned += scored ? e.c : 0;
+      tally.scored_preempted += scored && e.record->info.num_preemptions > 0 ? 1 : 0;
     }
     bench_.ExpectNothingOwned();
     const EngineStats stats = bench_.engine().Stats();
@@ -149,6 +156,8 @@ TEST(EngineRandomTest, AnswersDoNotDependOnLoad) {
   EXPECT_GT(tally.finished, 1'000);
   EXPECT_GT(tally.pinned, 1'000);
   EXPECT_GT(tally.choices, 100);
+  EXPECT_GT(tally.scored_pinned, 1'000);
+  EXPECT_GT(tally.scored_preempted, 10);
   EXPECT_GT(tally.split_pages, 1'000);
   EXPECT_GT(tally.max_batch, 3);
 }

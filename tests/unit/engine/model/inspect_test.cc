@@ -34,8 +34,10 @@ TEST(InspectTest, SaysWhatTheModelIs) {
   EXPECT_THAT(text, HasSubstr("20: 20 F32 (3.0 MB)\n"));
   EXPECT_THAT(text, HasSubstr("gpt2, pre-tokenizer smollm, 320 tokens, 48 merges"));
   EXPECT_THAT(text, HasSubstr("head tied to the embedding\n"));
-  // 2 layers x 2 heads x (K and V) x 64 x 4 bytes.
-  EXPECT_THAT(text, HasSubstr("2048 f32, 560 int8, 304 int4 (bytes per token)\n"));
+  // 2 layers x 2 heads x (K and V) x 64 x 4 bytes, and so on.
+  EXPECT_THAT(text,
+              HasSubstr("2048 f32, 1024 bf16, 560 int8, 432 k8v4, 304 int4 (bytes per token)\n"));
+  EXPECT_THAT(text, HasSubstr("one full context in int8 pages 2.3 MB"));
 }
 
 TEST(InspectTest, NamesEveryTensorType) {

@@ -18,15 +18,13 @@ struct ErrorCase {
 
 class AttentionErrorTest : public testing::TestWithParam<ErrorCase> {};
 
-bool IsInteger(KvFormat format) { return format == kKvI8C || format == kKvI4C; }
-
 // Around the edges of pages (32), macro tiles (128) and items (512).
 constexpr int kEdges[] = {0, 1, 30, 31, 32, 33, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1099};
 
 TEST_P(AttentionErrorTest, IsSmallAroundEveryEdge) {
   const ErrorCase& param = GetParam();
   const bool slow = param.isa == Isa::kScalar;
-  const double bound = IsInteger(param.stored) ? 1e-3 : 1e-5;
+  const double bound = IsFloat(param.stored) ? 1e-5 : 1e-3;
   for (const int c : {0, 1, 31, 32, 33, 129, 513, 1100}) {
     if (slow && c > 129 && param.head_dim > 32) continue;
     const int tokens = slow && param.head_dim > 32 ? 140 : 1100;
@@ -49,8 +47,10 @@ TEST_P(AttentionErrorTest, IsSmallAroundEveryEdge) {
 std::vector<ErrorCase> AllCases() {
   std::vector<ErrorCase> out;
   for (const Isa isa : HostIsas()) {
-    for (const KvFormat stored : {kKvF32, kKvF16, kKvI8C, kKvI4C}) {
-      const KvFormat pinned = stored == kKvF16 || stored == kKvI4C ? kKvF16 : kKvF32;
+    for (const KvFormat stored : {kKvF32, kKvF16, kKvBF16, kKvI8C, kKvK8V4, kKvI4C}) {
+      const KvFormat pinned = stored == kKvF16 || stored == kKvI4C     ? kKvF16
+                              : stored == kKvBF16 || stored == kKvK8V4 ? kKvBF16
+                                                                       : kKvF32;
       for (const int head_dim : {32, 64, 96, 128}) {
         for (const int group : {1, 3, 4}) out.push_back({isa, stored, pinned, head_dim, group});
       }
@@ -68,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(All, AttentionErrorTest, testing::ValuesIn(AllCases()),
 
 TEST(AttentionErrorTest, LargestHeadAndGroupOfSeven) {
   for (const Isa isa : HostIsas()) {
-    for (const KvFormat stored : {kKvF32, kKvI8C, kKvI4C}) {
+    for (const KvFormat stored : {kKvF32, kKvBF16, kKvI8C, kKvK8V4, kKvI4C}) {
       AttentionRig rig({.isa = isa,
                         .kv_heads = 2,
                         .group = 7,
@@ -77,7 +77,29 @@ TEST(AttentionErrorTest, LargestHeadAndGroupOfSeven) {
                         .pinned_tokens = {40}});
       rig.Run({70});
       for (const int token : {0, 31, 32, 69}) {
-        EXPECT_LE(rig.Error(0, token), IsInteger(stored) ? 1e-3 : 1e-5) << IsaName(isa);
+        EXPECT_LE(rig.Error(0, token), IsFloat(stored) ? 1e-5 : 1e-3) << IsaName(isa);
+      }
+    }
+  }
+}
+
+// What the kernel adds is less than half of what storing took, also where channels of K are large
+// and constant, or many times as strong as others.
+TEST(AttentionErrorTest, IsBelowHalfTheStorageErrorOnConstantAndStrongChannels) {
+  for (const Isa isa : HostIsas()) {
+    for (const KvFormat stored : {kKvF16, kKvBF16, kKvI8C, kKvK8V4, kKvI4C}) {
+      for (const int head_dim : {64, 128}) {
+        AttentionRig rig({.isa = isa,
+                          .group = 3,
+                          .head_dim = head_dim,
+                          .stored = stored,
+                          .strong_channels = true});
+        rig.Run({isa == Isa::kScalar ? 200 : 600});
+        for (int token = 40; token < rig.num_tokens(0); token += 53) {
+          EXPECT_GT(rig.StorageError(0, token), 0.0);
+          EXPECT_LE(rig.Error(0, token), rig.StorageError(0, token) / 2)
+              << IsaName(isa) << " " << KvFormatName(stored) << " d" << head_dim << " " << token;
+        }
       }
     }
   }
@@ -104,7 +126,7 @@ TEST(AttentionErrorTest, TinyQueriesAndValuesStayFinite) {
 
 TEST(AttentionErrorTest, RowsBelowTheMatchReadTheirOwnPast) {
   for (const Isa isa : HostIsas()) {
-    for (const KvFormat pinned : {kKvF32, kKvF16}) {
+    for (const KvFormat pinned : {kKvF32, kKvF16, kKvBF16}) {
       AttentionRig rig(
           {.isa = isa, .group = 3, .pinned = pinned, .pinned_tokens = {600}, .max_tokens = 700});
       const std::vector<float> out = rig.Peek(0, 490, 60);

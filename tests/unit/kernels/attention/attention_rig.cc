@@ -86,6 +86,18 @@ float AttentionRig::Value(uint64_t seed, int layer, int position, int index) con
   return gaussians[RandomBits(seed, at) % gaussians.size()];
 }
 
+float AttentionRig::KeyOf(const Sequence& sequence, int layer, int position, int index) const {
+  const float x = sequence.k_factor * Value(sequence.seed, layer, position, index);
+  if (!options_.strong_channels) return x;
+  if (index % 16 == 3) return x + 40.0f;
+  return index % 16 == 7 ? 6.0f * x : x;
+}
+
+float AttentionRig::ValueOf(const Sequence& sequence, int layer, int position, int index) const {
+  const float x = sequence.v_factor * Value(sequence.seed, layer, position, index + (1 << 18));
+  return options_.strong_channels && index % 16 == 5 ? 6.0f * x : x;
+}
+
 // Writes the longest prefix that any sequence uses; what lies behind it stays NaN.
 void AttentionRig::FillPinned() {
   const int tokens =
@@ -123,9 +135,8 @@ void AttentionRig::FillRow(const Sequence& sequence, int layer, int position, si
   const size_t q_dim = kv_dim * static_cast<size_t>(options_.group);
   for (size_t i = 0; i < kv_dim; ++i) {
     const int index = static_cast<int>(i);
-    k_[row * kv_dim + i] = sequence.k_factor * Value(sequence.seed, layer, position, index);
-    v_[row * kv_dim + i] =
-        sequence.v_factor * Value(sequence.seed, layer, position, index + (1 << 18));
+    k_[row * kv_dim + i] = KeyOf(sequence, layer, position, index);
+    v_[row * kv_dim + i] = ValueOf(sequence, layer, position, index);
   }
   for (size_t i = 0; i < q_dim; ++i) {
     q_[row * q_dim + i] = query_factor_ * options_.query_std *
@@ -241,64 +252,96 @@ void AttentionRig::AppendPinned(int tokens, int head, RefKv& out) const {
   }
 }
 
-double AttentionRig::Error(int sequence, int token) const {
+void AttentionRig::AppendOriginal(const Sequence& s, int first, int end, Heads& out) const {
+  for (size_t head = 0; head < out.size(); ++head) {
+    for (int i = first * options_.head_dim; i < end * options_.head_dim; ++i) {
+      const int index = static_cast<int>(head) * options_.head_dim + i % options_.head_dim;
+      const int position = s.pinned_tokens + i / options_.head_dim;
+      out[head].k.push_back(static_cast<double>(KeyOf(s, 0, position, index)));
+      out[head].v.push_back(static_cast<double>(ValueOf(s, 0, position, index)));
+    }
+  }
+}
+
+AttentionRig::Heads AttentionRig::Readable(int sequence, int token) const {
   const Sequence& s = sequences_[static_cast<size_t>(sequence)];
-  RefKv heads[kMaxHeads];
+  Heads heads(static_cast<size_t>(options_.kv_heads));
   const int own = token / kPageTokens * kPageTokens;
   std::vector<std::byte> canonical(CanonicalSliceBytes(options_.stored, options_.head_dim));
   for (int head = 0; head < options_.kv_heads; ++head) {
-    AppendPinned(s.pinned_tokens, head, heads[head]);
+    RefKv& out = heads[static_cast<size_t>(head)];
+    AppendPinned(s.pinned_tokens, head, out);
     for (int page = 0; page < own / kPageTokens; ++page) {
       UnpackSlice(options_.stored, options_.head_dim,
                   stored_->PageData(StoredEntry(sequence, page).slot()) +
                       stored_->layout().SliceOffset(0, head),
                   canonical);
-      RefAppendSlice(options_.stored, options_.head_dim, canonical, kPageTokens, heads[head]);
-    }
-    for (int t = own; t <= token; ++t) {
-      for (int d = 0; d < options_.head_dim; ++d) {
-        const int index = head * options_.head_dim + d;
-        const int position = s.pinned_tokens + t;
-        heads[head].k.push_back(
-            static_cast<double>(s.k_factor * Value(s.seed, 0, position, index)));
-        heads[head].v.push_back(
-            static_cast<double>(s.v_factor * Value(s.seed, 0, position, index + (1 << 18))));
-      }
+      RefAppendSlice(options_.stored, options_.head_dim, canonical, kPageTokens, out);
     }
   }
-  return RowError(heads, s, s.pinned_tokens + token, Output(sequence, token));
+  AppendOriginal(s, own, token + 1, heads);
+  return heads;
+}
+
+double AttentionRig::Error(int sequence, int token) const {
+  const Sequence& s = sequences_[static_cast<size_t>(sequence)];
+  const std::span<const float> out = Output(sequence, token);
+  return WorstError(std::vector<double>(out.begin(), out.end()),
+                    Expected(Readable(sequence, token), s, s.pinned_tokens + token));
+}
+
+double AttentionRig::StorageError(int sequence, int token) const {
+  const Sequence& s = sequences_[static_cast<size_t>(sequence)];
+  Heads original(static_cast<size_t>(options_.kv_heads));
+  for (int head = 0; head < options_.kv_heads; ++head) {
+    AppendPinned(s.pinned_tokens, head, original[static_cast<size_t>(head)]);
+  }
+  AppendOriginal(s, 0, token + 1, original);
+  const int position = s.pinned_tokens + token;
+  return WorstError(Expected(Readable(sequence, token), s, position),
+                    Expected(original, s, position));
 }
 
 double AttentionRig::PeekError(int sequence, int position, std::span<const float> row) const {
-  RefKv heads[kMaxHeads];
+  Heads heads(static_cast<size_t>(options_.kv_heads));
   for (int head = 0; head < options_.kv_heads; ++head) {
-    AppendPinned(position + 1, head, heads[head]);
+    AppendPinned(position + 1, head, heads[static_cast<size_t>(head)]);
   }
-  return RowError(heads, sequences_[static_cast<size_t>(sequence)], position, row);
+  return WorstError(std::vector<double>(row.begin(), row.end()),
+                    Expected(heads, sequences_[static_cast<size_t>(sequence)], position));
 }
 
-double AttentionRig::RowError(const RefKv (&heads)[8], const Sequence& sequence, int position,
-                              std::span<const float> out) const {
+std::vector<double> AttentionRig::Expected(const Heads& heads, const Sequence& sequence,
+                                           int position) const {
   const size_t dim = static_cast<size_t>(options_.head_dim);
-  double worst = 0;
+  std::vector<double> out;
   for (int head = 0; head < context_.shape.num_q_heads; ++head) {
     std::vector<float> q(dim);
     for (size_t d = 0; d < dim; ++d) {
       const int index = head * options_.head_dim + static_cast<int>(d) + (1 << 19);
       q[d] = query_factor_ * options_.query_std * Value(sequence.seed, 0, position, index);
     }
-    const std::vector<double> want = RefAttention(
-        q, static_cast<double>(context_.shape.attention_scale), heads[head / options_.group]);
+    const std::vector<double> row =
+        RefAttention(q, static_cast<double>(context_.shape.attention_scale),
+                     heads[static_cast<size_t>(head / options_.group)]);
+    out.insert(out.end(), row.begin(), row.end());
+  }
+  return out;
+}
+
+double AttentionRig::WorstError(std::span<const double> got, std::span<const double> want) const {
+  const size_t dim = static_cast<size_t>(options_.head_dim);
+  double worst = 0;
+  for (size_t first = 0; first < want.size(); first += dim) {
     double error = 0;
     double norm = 0;
-    for (size_t d = 0; d < dim; ++d) {
-      const double got = static_cast<double>(out[static_cast<size_t>(head) * dim + d]);
-      error += (got - want[d]) * (got - want[d]);
-      norm += want[d] * want[d];
+    for (size_t i = first; i < first + dim; ++i) {
+      error += (got[i] - want[i]) * (got[i] - want[i]);
+      norm += want[i] * want[i];
     }
     const double relative = std::sqrt(error / norm);
-    if (!(relative <= worst)) worst = relative;  // a NaN stays
     if (std::isnan(relative)) return relative;
+    worst = std::max(worst, relative);
   }
   return worst;
 }

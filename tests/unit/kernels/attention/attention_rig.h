@@ -23,6 +23,8 @@ struct RigOptions {
   std::vector<int> pinned_tokens = {0};  // c of each sequence
   int max_tokens = 1200;                 // highest position + 1
   int max_rows = 1200;
+  // Some channels of K are large and constant, some of K and V many times as strong as the others.
+  bool strong_channels = false;
   float query_std = 1.4f;  // with K of standard deviation 1 and scale 1/sqrt(D): that of the scores
 };
 
@@ -51,6 +53,8 @@ class AttentionRig {
   int num_tokens(int sequence) const;
   // Largest relative L2 error over the query heads of that row against double precision.
   double Error(int sequence, int token) const;
+  // The same between stored pages and what they were made from, both in double precision.
+  double StorageError(int sequence, int token) const;
   double PeekError(int sequence, int position, std::span<const float> row) const;
 
   // Multiplies what follows of K and V of a sequence (infinity and NaN are allowed).
@@ -75,10 +79,17 @@ class AttentionRig {
   void FillRow(const Sequence& sequence, int layer, int position, size_t row);
   void AddSequence(Batch& batch, const Part& part, std::vector<PageEntry>& stored) const;
   PageEntry StoredEntry(int sequence, int page) const;
-  double RowError(const RefKv (&heads)[8], const Sequence& sequence, int position,
-                  std::span<const float> out) const;
+  using Heads = std::vector<RefKv>;  // by KV head
+  // What the row of private token `token` reads, in double precision.
+  Heads Readable(int sequence, int token) const;
+  std::vector<double> Expected(const Heads& heads, const Sequence& sequence, int position) const;
+  double WorstError(std::span<const double> got, std::span<const double> want) const;
+  void AppendOriginal(const Sequence& s, int first, int end, Heads& out) const;
   void AppendPinned(int tokens, int head, RefKv& out) const;
   float Value(uint64_t seed, int layer, int position, int index) const;
+  // Element `index` of all heads' K or V.
+  float KeyOf(const Sequence& sequence, int layer, int position, int index) const;
+  float ValueOf(const Sequence& sequence, int layer, int position, int index) const;
 
   RigOptions options_;
   ContextOptions context_;

@@ -76,7 +76,7 @@ class KernelRig {
 
 TEST(AttnKernelsTest, FloatRowsWithDifferentLimitsEqualTheSameRowsAlone) {
   for (const Isa isa : HostIsas()) {
-    for (const KvFormat format : {kKvF32, kKvF16}) {
+    for (const KvFormat format : {kKvF32, kKvF16, kKvBF16}) {
       const KernelRig rig(format);
       for (const std::vector<int>& limits : std::vector<std::vector<int>>{
                {1, 2, 3, 4}, {0, 1, 32, 33}, {127, 128, 129, 160}, {160, 31, 0, 64}, {15, 17}}) {
@@ -92,7 +92,7 @@ TEST(AttnKernelsTest, FloatRowsWithDifferentLimitsEqualTheSameRowsAlone) {
 
 TEST(AttnKernelsTest, IntegerRowsEqualTheSameRowsAlone) {
   for (const Isa isa : HostIsas()) {
-    for (const KvFormat format : {kKvI8C, kKvI4C}) {
+    for (const KvFormat format : {kKvI8C, kKvK8V4, kKvI4C}) {
       const KernelRig rig(format);
       for (const int limit : {32, 128, 160}) {
         for (int rows = 2; rows <= 4; ++rows) {
@@ -103,6 +103,19 @@ TEST(AttnKernelsTest, IntegerRowsEqualTheSameRowsAlone) {
           }
         }
       }
+    }
+  }
+}
+
+// One K8V4 kernel is the K half of I8C and the V half of I4C.
+TEST(AttnKernelsTest, EightBitKeysGiveTheScoresOfI8C) {
+  for (const Isa isa : HostIsas()) {
+    const auto mixed = KernelRig(kKvK8V4).Run(isa, 0, {160, 160});
+    const auto eight = KernelRig(kKvI8C).Run(isa, 0, {160, 160});
+    for (size_t r = 0; r < mixed.size(); ++r) {
+      EXPECT_EQ(mixed[r].m, eight[r].m) << IsaName(isa);
+      EXPECT_EQ(mixed[r].l, eight[r].l) << IsaName(isa);
+      EXPECT_NE(mixed[r].o, eight[r].o) << IsaName(isa);
     }
   }
 }
@@ -139,9 +152,26 @@ TEST(AttnKernelsTest, TheFirstMergeKeepsThePartial) {
   }
 }
 
+TEST(AttnKernelsTest, FloatScoresAreTheSameInEveryIsaUpToTheirSums) {
+  for (const KvFormat format : {kKvF32, kKvF16, kKvBF16}) {
+    const KernelRig rig(format);
+    const auto scalar = rig.Run(Isa::kScalar, 0, {160, 33});
+    for (const Isa isa : HostIsas()) {
+      const auto rows = rig.Run(isa, 0, {160, 33});
+      for (size_t r = 0; r < rows.size(); ++r) {
+        EXPECT_NEAR(rows[r].m, scalar[r].m, 1e-5f) << IsaName(isa) << " " << KvFormatName(format);
+        EXPECT_NEAR(rows[r].l, scalar[r].l, 1e-5f * scalar[r].l) << IsaName(isa);
+        for (size_t d = 0; d < kDim; ++d) {
+          EXPECT_NEAR(rows[r].o[d], scalar[r].o[d], 1e-4f) << IsaName(isa);
+        }
+      }
+    }
+  }
+}
+
 TEST(AttnKernelsTest, IntegerScoresAreTheSameInEveryIsaUpToTheFloatSums) {
   const std::vector<Isa> isas = HostIsas();
-  for (const KvFormat format : {kKvI8C, kKvI4C}) {
+  for (const KvFormat format : {kKvI8C, kKvK8V4, kKvI4C}) {
     const KernelRig rig(format);
     const auto scalar = rig.Run(Isa::kScalar, 0, {160, 160, 160});
     for (const Isa isa : isas) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -33,6 +34,30 @@ TEST(HalfTest, RoundsBetweenNeighboursAsTheModeSays) {
     ASSERT_EQ(FloatToHalf(-middle, HalfRounding::kDown), high | 0x8000u) << bits;
     ASSERT_EQ(FloatToHalf(-middle, HalfRounding::kUp), low | 0x8000u) << bits;
   }
+}
+
+TEST(HalfTest, EveryBfloat16SurvivesTheRoundTrip) {
+  for (uint32_t bits = 0; bits < 0x10000u; ++bits) {
+    const auto narrow = static_cast<uint16_t>(bits);
+    const uint16_t back = FloatToBfloat16(Bfloat16ToFloat(narrow));
+    const bool is_nan = (bits & 0x7fffu) > 0x7f80u;
+    ASSERT_EQ(back, is_nan ? narrow | 0x40u : narrow) << bits;
+  }
+}
+
+TEST(HalfTest, Bfloat16RoundsToTheNearestAndTiesToEven) {
+  for (uint32_t bits = 0; bits < 0x7f7fu; ++bits) {
+    const auto low = static_cast<uint16_t>(bits);
+    const auto high = static_cast<uint16_t>(bits + 1);
+    const float middle = std::bit_cast<float>(bits << 16 | 0x8000u);
+    ASSERT_EQ(FloatToBfloat16(middle), bits % 2 == 0 ? low : high) << bits;
+    ASSERT_EQ(FloatToBfloat16(std::nextafter(middle, INFINITY)), high) << bits;
+    ASSERT_EQ(FloatToBfloat16(std::nextafter(middle, 0.0f)), low) << bits;
+    ASSERT_EQ(FloatToBfloat16(-middle), (bits % 2 == 0 ? low : high) | 0x8000u) << bits;
+  }
+  EXPECT_EQ(Bfloat16ToFloat(0x7f7f), kMaxBfloat16);
+  EXPECT_EQ(FloatToBfloat16(kMaxBfloat16), 0x7f7f);
+  EXPECT_EQ(FloatToBfloat16(std::numeric_limits<float>::max()), 0x7f80);
 }
 
 TEST(HalfTest, SmallestFloatsRoundOutward) {

@@ -62,7 +62,7 @@ TEST_F(KvAttentionCreateTest, RefusesOtherShapesAndFormats) {
   fails([&] { options_.kv.hot = pinned_.get(); }, absl::StatusCode::kUnimplemented);
   fails([&] { options_.kv.pinned = stored_.get(); }, absl::StatusCode::kUnimplemented);
   fails([&] { options_.max_rows = 0; }, absl::StatusCode::kInvalidArgument);
-  const auto mixed = Pool({SideFormat::kI8, SideFormat::kI4});
+  const auto mixed = Pool({SideFormat::kI4, SideFormat::kI8});
   fails([&] { options_.kv.stored = mixed.get(); }, absl::StatusCode::kUnimplemented);
 }
 
@@ -79,6 +79,18 @@ TEST_F(KvAttentionCreateTest, NamesItsKernels) {
   EXPECT_EQ(KvAttention::Kernels(options_, Isa::kAvx512)[1].kernel, "attn_i8c_d64__avx512vnni");
   EXPECT_EQ(KvAttention::Kernels(options_, Isa::kAvx2)[2].kernel, "attn_f32_d64__avx2");
 #endif
+}
+
+TEST_F(KvAttentionCreateTest, NamesTheKernelOfEachFormatOfATable) {
+  const KvFormat table[] = {kKvK8V4, kKvBF16};
+  const auto stored = std::move(MakeCpuKvPool(MakeClassLayout({2, 1, 64}, table), 4)).value();
+  options_.kv.stored = stored.get();
+  EXPECT_EQ(Code(), absl::StatusCode::kOk);
+  const std::vector<KernelChoice> kernels = KvAttention::Kernels(options_, Isa::kScalar);
+  ASSERT_EQ(kernels.size(), 5u);
+  EXPECT_EQ(kernels[1].kernel, "attn_k8v4_d64__scalar");
+  EXPECT_EQ(kernels[2].operation, "attention stored bf16");
+  EXPECT_EQ(kernels[2].kernel, "attn_bf16_d64__scalar");
 }
 
 TEST(KvAttentionTest, ReportsNonFiniteKeysAndValuesOfTheirSequenceOnly) {
@@ -100,13 +112,14 @@ TEST(KvAttentionTest, ReportsNonFiniteKeysAndValuesOfTheirSequenceOnly) {
 }
 
 TEST(KvAttentionTest, CountsClampedValuesWhenTheirPageIsPromoted) {
-  for (const KvFormat stored : {kKvF32, kKvF16, kKvI8C, kKvI4C}) {
+  for (const KvFormat stored : {kKvF32, kKvF16, kKvBF16, kKvI8C, kKvK8V4, kKvI4C}) {
     AttentionRig rig({.num_layers = 2, .stored = stored});
     rig.Run({31});
     rig.ScaleKv(0, 1e12f);
     rig.Run({1});
     const int64_t all = 2 * 2 * 64;  // layers, K and V, dims of the one token
-    EXPECT_EQ(rig.health()[0].num_clamped, stored == kKvF32 ? 0 : all) << KvFormatName(stored);
+    EXPECT_EQ(rig.health()[0].num_clamped, stored == kKvF32 || stored == kKvBF16 ? 0 : all)
+        << KvFormatName(stored);
     EXPECT_FALSE(rig.health()[0].non_finite);
     rig.Run({1});
     EXPECT_EQ(rig.health()[0].num_clamped, 0);
@@ -130,7 +143,7 @@ TEST(KvAttentionTest, AStoredPageIsWrittenOnceAndPinnedPagesNever) {
 
 // A prefix is built as an ordinary request whose stored pool is the pin's (decisions.md 3.5).
 TEST(KvAttentionTest, PromotesAnUnfinishedPageAtTheEndOfAPrefix) {
-  for (const KvFormat format : {kKvF32, kKvF16}) {
+  for (const KvFormat format : {kKvF32, kKvF16, kKvBF16}) {
     AttentionRig whole({.stored = format});
     AttentionRig rig({.stored = format});
     whole.Run({64});

@@ -13,8 +13,11 @@ namespace {
 constexpr KvShape kShape{.num_layers = 3, .num_kv_heads = 2, .head_dim = 64};
 
 TEST(KvPoolTest, ImportOfAnExportChangesNoBit) {
-  for (const KvFormat format : {kKvF32, kKvF16, kKvI8C, kKvI4C}) {
-    const ClassLayout layout = MakeClassLayout(kShape, format);
+  using Table = std::vector<KvFormat>;
+  for (const Table& table :
+       {Table(3, kKvF32), Table(3, kKvF16), Table(3, kKvBF16), Table(3, kKvI8C), Table(3, kKvK8V4),
+        Table(3, kKvI4C), Table{kKvBF16, kKvK8V4, kKvI4C}}) {
+    const ClassLayout layout = MakeClassLayout(kShape, table);
     auto made = MakeCpuKvPool(layout, 3);
     ASSERT_TRUE(made.ok());
     auto& pool = static_cast<CpuKvPool&>(**made);
@@ -26,9 +29,34 @@ TEST(KvPoolTest, ImportOfAnExportChangesNoBit) {
     pool.ExportPage(1, canonical);
     pool.ImportPage(2, canonical);
     EXPECT_EQ(std::memcmp(pool.PageData(1), pool.PageData(2), layout.page_bytes), 0)
-        << KvFormatName(format);
+        << KvFormatName(table[0]) << " " << KvFormatName(table[2]);
     EXPECT_NE(std::memcmp(pool.PageData(0), pool.PageData(2), layout.page_bytes), 0);
   }
+}
+
+TEST(KvPoolTest, EachLayerLiesInItsOwnFormatBehindTheOneBefore) {
+  const KvFormat table[] = {kKvBF16, kKvK8V4, kKvI4C};
+  const ClassLayout layout = MakeClassLayout(kShape, table);
+  size_t offset = 0;
+  for (size_t layer = 0; layer < 3; ++layer) {
+    const SliceLayout slice = MakeSliceLayout(table[layer], kShape.head_dim);
+    EXPECT_EQ(layout.layers[layer].format, table[layer]);
+    EXPECT_EQ(layout.layers[layer].slice.bytes, slice.bytes);
+    EXPECT_EQ(layout.SliceOffset(static_cast<int>(layer), 0), offset);
+    EXPECT_EQ(layout.SliceOffset(static_cast<int>(layer), 1), offset + slice.bytes);
+    offset += 2 * slice.bytes;
+  }
+  EXPECT_EQ(layout.page_bytes, offset);
+}
+
+TEST(KvPoolTest, PagesTakePartsIfEveryLayerIsFloat) {
+  const auto takes = [](std::vector<KvFormat> table) {
+    return TakesPartialPages(MakeClassLayout(kShape, table));
+  };
+  EXPECT_TRUE(takes({kKvF32, kKvF16, kKvBF16}));
+  EXPECT_FALSE(takes({kKvF32, kKvF32, kKvI8C}));
+  EXPECT_FALSE(takes({kKvK8V4, kKvF32, kKvF32}));
+  EXPECT_FALSE(takes({kKvF32, {SideFormat::kF32, SideFormat::kI4}, kKvF32}));
 }
 
 TEST(KvPoolTest, CanonicalFormGoesLayerByLayerThenHeadByHead) {

@@ -10,8 +10,8 @@
 namespace intactkv {
 namespace {
 
-constexpr SideFormat kSides[] = {SideFormat::kF32, SideFormat::kF16, SideFormat::kI8,
-                                 SideFormat::kI4};
+constexpr SideFormat kSides[] = {SideFormat::kF32, SideFormat::kF16, SideFormat::kBF16,
+                                 SideFormat::kI8, SideFormat::kI4};
 
 // Random canonical bytes; codes of kI4 below 16.
 std::vector<std::byte> RandomCanonical(KvFormat format, int head_dim, uint64_t seed) {
@@ -69,10 +69,31 @@ TEST(PagePackTest, ElementsLieWhereTheFormatSays) {
   EXPECT_EQ(slice_of(kKvF32, 4, true), std::pair(at * 4, 0x0b));
   EXPECT_EQ(slice_of(kKvF16, 2, false), std::pair((32 + 22) * size_t{64} + (5 * 2 + 1) * 2, 0x0b));
   EXPECT_EQ(slice_of(kKvF16, 2, true), std::pair(size_t{10 * 128 + 45 * 2 + 1} * 2, 0x0b));
+  EXPECT_EQ(slice_of(kKvBF16, 2, false), slice_of(kKvF16, 2, false));
+  EXPECT_EQ(slice_of(kKvBF16, 2, true), slice_of(kKvF16, 2, true));
   EXPECT_EQ(slice_of(kKvI8C, 1, false), std::pair((16 + 11) * size_t{64} + 5 * 4 + 1, 0x0b));
   EXPECT_EQ(slice_of(kKvI8C, 1, true), std::pair((5 * 4 + 2) * size_t{64} + 13 * 4 + 1, 0x0b));
   EXPECT_EQ(slice_of(kKvI4C, 1, false), std::pair((8 + 5) * size_t{64} + 5 * 4 + 1, 0xb0));
   EXPECT_EQ(slice_of(kKvI4C, 1, true), std::pair((2 * 4 + 2) * size_t{64} + 13 * 4 + 1, 0xb0));
+  EXPECT_EQ(slice_of(kKvK8V4, 1, false), slice_of(kKvI8C, 1, false));
+  EXPECT_EQ(slice_of(kKvK8V4, 1, true), slice_of(kKvI4C, 1, true));
+}
+
+TEST(PagePackTest, BytesPerTokenAreThoseOfTheFormat) {
+  const auto per_token = [](KvFormat format, int head_dim) {
+    return MakeSliceLayout(format, head_dim).bytes / kPageTokens;
+  };
+  for (const size_t dims : {64u, 128u}) {
+    const int head_dim = static_cast<int>(dims);
+    EXPECT_EQ(per_token(kKvF32, head_dim), 8 * dims);
+    EXPECT_EQ(per_token(kKvF16, head_dim), 4 * dims);
+    EXPECT_EQ(per_token(kKvBF16, head_dim), 4 * dims);
+    EXPECT_EQ(per_token(kKvI8C, head_dim), 2 * dims + dims / 8 + 4);
+    EXPECT_EQ(per_token(kKvK8V4, head_dim), 3 * dims / 2 + dims / 8 + 4);
+    EXPECT_EQ(per_token(kKvI4C, head_dim), dims + dims / 8 + 4);
+  }
+  EXPECT_EQ(per_token(kKvK8V4, 64), 108u);
+  EXPECT_EQ(per_token(kKvK8V4, 128), 212u);
 }
 
 TEST(PagePackTest, WrittenTokensAreTheCanonicalOnes) {

@@ -10,6 +10,7 @@
 #include "engine/base/rng.h"
 #include "kernels/quant/half.h"
 #include "kernels/quant/page_pack.h"
+#include "kernels/ref/attention.h"
 
 namespace intactkv {
 namespace {
@@ -41,6 +42,61 @@ TEST(PageQuantizerTest, NoValueIsClippedAndTheErrorIsHalfAStep) {
       ASSERT_LE(value, z + s * max_code + slack);
       ASSERT_LE(codes[i], max_code);
       ASSERT_LE(std::abs(s * codes[i] + z - value), s / 2 + slack) << round;
+    }
+  }
+}
+
+// The largest error that `format` allows for element i of one side, canonical.
+double BoundOf(SideFormat format, KvSide side, int head_dim, std::span<const std::byte> canonical,
+               size_t i, double value) {
+  const double slack = std::abs(value) * 0x1p-22;
+  if (format == SideFormat::kF32) return 0;
+  if (format == SideFormat::kF16) return std::max(std::abs(value) * 0x1p-11, 0x1p-25);
+  if (format == SideFormat::kBF16) return std::abs(value) * 0x1p-8;
+  const size_t dims = static_cast<size_t>(head_dim);
+  const size_t group = side == KvSide::kK ? i % dims : i / dims;
+  uint16_t scale;
+  std::memcpy(&scale, canonical.data() + kPageTokens * dims + 2 * group, sizeof(scale));
+  const double s = static_cast<double>(HalfToFloat(scale));
+  return s / 2 + slack + s * 255 * 0x1p-22;
+}
+
+// P34: whatever the head size and the values.
+TEST(PageQuantizerTest, EveryFormatKeepsItsBoundInEveryHeadSize) {
+  for (const KvFormat to : {kKvF32, kKvF16, kKvBF16, kKvI8C, kKvK8V4, kKvI4C}) {
+    for (int head_dim = 32; head_dim <= 256; head_dim += 32) {
+      Rng rng(static_cast<uint64_t>(head_dim));
+      const size_t elements = static_cast<size_t>(kPageTokens * head_dim);
+      std::vector<float> values(2 * elements);
+      for (size_t i = 0; i < values.size(); ++i) {
+        values[i] = static_cast<float>(rng.Unit() * 4 - 2);
+        if (i % 97 == 0) values[i] *= 300.0f;                              // outliers
+        if (i % static_cast<size_t>(head_dim) == 5) values[i] = 0.0f;      // a channel of zeros
+        if (i / static_cast<size_t>(head_dim) % 32 == 9) values[i] = 7.f;  // a constant token
+      }
+      values[1] = kMaxHalf;
+      values[2] = -kMaxHalf;
+      values[elements + 3] = 0x1p-24f;
+      std::vector<std::byte> f32(MakeSliceLayout(kKvF32, head_dim).bytes);
+      PackSlice(kKvF32, head_dim, std::as_bytes(std::span(values)), f32.data());
+      std::vector<std::byte> slice(MakeSliceLayout(to, head_dim).bytes);
+      const QuantizeHealth health = PromoteSlice({f32.data(), head_dim, to}, slice.data());
+      EXPECT_TRUE(!health.non_finite && health.num_clamped == 0);
+      std::vector<std::byte> canonical(CanonicalSliceBytes(to, head_dim));
+      UnpackSlice(to, head_dim, slice.data(), canonical);
+      RefKv kv;
+      RefAppendSlice(to, head_dim, canonical, kPageTokens, kv);
+      const std::span<const std::byte> k_side(canonical);
+      const std::span<const std::byte> v_side =
+          k_side.subspan(CanonicalSideBytes(to.k, KvSide::kK, head_dim));
+      for (size_t i = 0; i < elements; ++i) {
+        const double k = static_cast<double>(values[i]);
+        const double v = static_cast<double>(values[elements + i]);
+        ASSERT_LE(std::abs(kv.k[i] - k), BoundOf(to.k, KvSide::kK, head_dim, k_side, i, k))
+            << KvFormatName(to) << " d" << head_dim << " K " << i;
+        ASSERT_LE(std::abs(kv.v[i] - v), BoundOf(to.v, KvSide::kV, head_dim, v_side, i, v))
+            << KvFormatName(to) << " d" << head_dim << " V " << i;
+      }
     }
   }
 }
@@ -129,6 +185,25 @@ TEST_F(PromoteTest, KeysGoPerChannelAndValuesPerToken) {
   EXPECT_EQ(health_.num_clamped, 0);
 }
 
+// Each side is what it is in the format that has it on both sides.
+TEST_F(PromoteTest, KeysInEightBitsAndValuesInFour) {
+  const std::vector<std::byte> out = Promote(kKvK8V4);
+  const std::vector<std::byte> eight = Promote(kKvI8C);
+  const std::vector<std::byte> four = Promote(kKvI4C);
+  const size_t k = CanonicalSideBytes(SideFormat::kI8, KvSide::kK, kDim);
+  const size_t v = CanonicalSideBytes(SideFormat::kI4, KvSide::kV, kDim);
+  ASSERT_EQ(out.size(), k + v);
+  EXPECT_EQ(std::memcmp(out.data(), eight.data(), k), 0);
+  EXPECT_EQ(std::memcmp(out.data() + k, four.data() + four.size() - v, v), 0);
+}
+
+TEST_F(PromoteTest, Bfloat16RoundsToNearest) {
+  const std::vector<std::byte> out = Promote(kKvBF16);
+  for (size_t i = 0; i < values_.size(); ++i) {
+    ASSERT_EQ(Half(out, 2 * i), FloatToBfloat16(values_[i])) << i;
+  }
+}
+
 TEST_F(PromoteTest, FullPrecisionIsACopy) {
   const std::vector<std::byte> out = Promote(kKvF32);
   EXPECT_EQ(std::memcmp(out.data(), values_.data(), out.size()), 0);
@@ -138,21 +213,35 @@ TEST_F(PromoteTest, ClampsAndCountsFiniteValuesBeyondFp16) {
   K(1, 2) = 65504.0f;  // fits
   K(3, 4) = 65505.0f;
   V(5, 6) = -1e30f;
-  for (const KvFormat to : {kKvF16, kKvI8C, kKvI4C}) {
+  for (const KvFormat to : {kKvF16, kKvI8C, kKvK8V4, kKvI4C}) {
     Promote(to);
     EXPECT_EQ(health_.num_clamped, 2) << KvFormatName(to);
     EXPECT_FALSE(health_.non_finite);
   }
   const std::vector<std::byte> half = Promote(kKvF16);
   EXPECT_EQ(Half(half, (kPageTokens * kDim + 5 * kDim + 6) * 2), 0xfbffu);
-  Promote(kKvF32);
-  EXPECT_EQ(health_.num_clamped, 0);
+  for (const KvFormat to : {kKvF32, kKvBF16}) {
+    Promote(to);
+    EXPECT_EQ(health_.num_clamped, 0) << KvFormatName(to);
+  }
+}
+
+TEST_F(PromoteTest, Bfloat16ClampsWhatWouldRoundToInfinity) {
+  K(1, 2) = kMaxBfloat16;  // fits
+  K(3, 4) = std::nextafter(kMaxBfloat16, kInfinity);
+  V(5, 6) = std::numeric_limits<float>::lowest();
+  const std::vector<std::byte> out = Promote(kKvBF16);
+  EXPECT_EQ(health_.num_clamped, 2);
+  EXPECT_FALSE(health_.non_finite);
+  EXPECT_EQ(Half(out, (1 * kDim + 2) * 2), 0x7f7fu);
+  EXPECT_EQ(Half(out, (3 * kDim + 4) * 2), 0x7f7fu);
+  EXPECT_EQ(Half(out, (kPageTokens * kDim + 5 * kDim + 6) * 2), 0xff7fu);
 }
 
 TEST_F(PromoteTest, FlagsNonFiniteValues) {
   for (const float bad : {kInfinity, -kInfinity, std::nanf("")}) {
     V(31, 63) = bad;
-    for (const KvFormat to : {kKvF32, kKvF16, kKvI8C, kKvI4C}) {
+    for (const KvFormat to : {kKvF32, kKvF16, kKvBF16, kKvI8C, kKvK8V4, kKvI4C}) {
       Promote(to);
       EXPECT_TRUE(health_.non_finite) << KvFormatName(to);
       EXPECT_EQ(health_.num_clamped, 0);
@@ -162,7 +251,7 @@ TEST_F(PromoteTest, FlagsNonFiniteValues) {
 
 TEST_F(PromoteTest, AnUnfinishedPageGetsAZeroTailAndItsGarbageIsNotRead) {
   for (int d = 0; d < kDim; ++d) K(13, d) = V(13, d) = K(31, d) = V(31, d) = std::nanf("");
-  for (const KvFormat to : {kKvF32, kKvF16}) {
+  for (const KvFormat to : {kKvF32, kKvF16, kKvBF16}) {
     const std::vector<std::byte> out = Promote(to, 13);
     EXPECT_FALSE(health_.non_finite);
     const size_t element = to == kKvF32 ? 4 : 2;

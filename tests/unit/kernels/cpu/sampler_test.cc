@@ -247,5 +247,22 @@ TEST(SamplerTest, NonFiniteLogitsNeverCrash) {
   EXPECT_EQ(SampleOne(low, Row({.temperature = 1.0f})), 5);
 }
 
+TEST(SamplerTest, AScoredRowReportsItsTokenWhateverElseItCarries) {
+  const std::vector<float> logits = RandomLogits(300, 79);
+  Sampler sampler(300);
+  SampleRow row = Row({.temperature = 1.5f, .num_logprobs = 3});
+  row.forbidden = {TokenId(17)};
+  for (const int32_t id : {0, 17, 299}) {
+    row.scored = TokenId(id);
+    SampledToken out;
+    sampler.Sample(logits, row, &out);
+    EXPECT_EQ(out.token.value, id);
+    EXPECT_NEAR(out.logprob, ref::Logprob(logits, id), 1e-5);
+    ASSERT_EQ(out.top.size(), 3u);
+    EXPECT_EQ(out.top[0].token.value,
+              std::max_element(logits.begin(), logits.end()) - logits.begin());
+  }
+}
+
 }  // namespace
 }  // namespace intactkv

@@ -43,7 +43,8 @@ TEST(ServerConfigTest, DefaultsAreThoseOfTheHelpText) {
   EXPECT_EQ(config->grpc_port, 8082);
   EXPECT_EQ(Name(config->weights), "stored");
   EXPECT_EQ(Name(config->activations), "int8");
-  EXPECT_EQ(Name(config->kv), "int8");
+  EXPECT_EQ(Name(config->kv), "auto");
+  EXPECT_TRUE(config->kv_table.rows.empty());
   EXPECT_EQ(Name(config->pin_dtype), "f32");
   EXPECT_TRUE(config->pin);
   EXPECT_TRUE(config->prefix_cache);
@@ -63,8 +64,8 @@ TEST(ServerConfigTest, EveryFlagIsReadAndAppearsInTheHelp) {
                              "--grpc-port=3",
                              "--weights=int4",
                              "--activations=f32",
-                             "--kv=int4",
-                             "--pin-dtype=f16",
+                             "--kv=k8v4",
+                             "--pin-dtype=bf16",
                              "--system-prompt=a b",
                              "--runtime-pins",
                              "--pin-budget-bytes=3M",
@@ -86,8 +87,8 @@ TEST(ServerConfigTest, EveryFlagIsReadAndAppearsInTheHelp) {
   EXPECT_EQ(config->grpc_port, 3);
   EXPECT_EQ(config->weights, WeightsMode::kInt4);
   EXPECT_EQ(config->activations, ActivationsMode::kF32);
-  EXPECT_EQ(config->kv, KvMode::kInt4);
-  EXPECT_EQ(config->pin_dtype, PinDtype::kF16);
+  EXPECT_EQ(config->kv, KvMode::kK8v4);
+  EXPECT_EQ(config->pin_dtype, PinDtype::kBf16);
   EXPECT_THAT(config->system_prompts, ElementsAre("a b"));
   EXPECT_TRUE(config->runtime_pins);
   EXPECT_EQ(config->pin_budget_bytes, 3 << 20);
@@ -129,11 +130,32 @@ TEST(ServerConfigTest, SystemPromptsKeepTheOrderOfTheCommandLineAcrossBothFlags)
   std::remove(path.c_str());
 }
 
+TEST(ServerConfigTest, AKvTableIsReadFromItsFile) {
+  const std::string path = ::testing::TempDir() + "/kv_table.txt";
+  std::ofstream(path) << "0-2 int8\n3 bf16\n";
+  const auto config = Parse({"--model=m", "--kv-table", path});
+  ASSERT_TRUE(config.ok()) << config.status();
+  ASSERT_EQ(config->kv_table.rows.size(), 2u);
+  EXPECT_EQ(config->kv_table.path, path);
+  EXPECT_EQ(config->kv_table.rows[1].format, KvMode::kBf16);
+  EXPECT_EQ(ErrorOf({"--kv-table", path, "--kv=auto"}), "");
+  EXPECT_EQ(ErrorOf({"--kv-table", path, "--kv=int8"}),
+            "--kv-table contradicts --kv int8: leave one of them out");
+  EXPECT_THAT(ErrorOf({"--kv-table", path}, {{"INTACTKV_KV", "f32"}}), HasSubstr("--kv f32"));
+  std::ofstream(path) << "0 int8\n1 int3\n";
+  EXPECT_THAT(ErrorOf({"--kv-table", path}), HasSubstr("--kv-table: " + path + ":2: 'int3'"));
+  std::ofstream(path) << std::string((1 << 20) + 1, '#');
+  EXPECT_THAT(ErrorOf({"--kv-table", path}), HasSubstr("larger than 1 MiB"));
+  std::remove(path.c_str());
+  EXPECT_THAT(ErrorOf({"--kv-table", path}), HasSubstr("--kv-table: cannot read"));
+}
+
 TEST(ServerConfigTest, ErrorsNameTheFlagAndSayWhatToGive) {
   const auto no_model = Parse({});
   ASSERT_FALSE(no_model.ok());
   EXPECT_THAT(std::string(ToStd(no_model.status().message())), HasSubstr("--model"));
-  EXPECT_THAT(ErrorOf({"--kv=int3"}), HasSubstr("--kv: 'int3' is not one of int8, int4, f32"));
+  EXPECT_THAT(ErrorOf({"--kv=int3"}),
+              HasSubstr("--kv: 'int3' is not one of auto, f32, bf16, int8, k8v4, int4"));
   EXPECT_THAT(ErrorOf({"--port=65536"}), HasSubstr("--port: '65536'"));
   EXPECT_EQ(ErrorOf({"--port=65535"}), "");
   EXPECT_THAT(ErrorOf({"--port=-1"}), HasSubstr("0 to 65535"));

@@ -101,6 +101,10 @@ class CallFixture : public ::testing::Test {
     for (v1::GenerateResponse response; reader->Read(&response);) text_ += response.text();
     return reader->Finish();
   }
+  // A client that leaves has its status at once; this waits for the server to have heard of it.
+  void WaitForCallsAtMost(int64_t count) const {
+    while (server_->num_calls() > count) std::this_thread::yield();
+  }
 
   FakeTextCodec codec_;
   ServerContext context_;

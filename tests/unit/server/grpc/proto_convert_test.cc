@@ -40,9 +40,9 @@ TEST(ToRawRequestTest, WhatIsNotSentIsAbsent) {
                raw.min_p || raw.top_k || raw.seed || raw.n || raw.stop || raw.stop_token_ids ||
                raw.ignore_eos || raw.logprobs || raw.top_logprobs || raw.completion_logprobs ||
                raw.stream || raw.include_usage || raw.return_token_ids || raw.cache_salt ||
-               raw.frequency_penalty || raw.presence_penalty || raw.repetition_penalty ||
-               raw.logit_bias || raw.allowed_token_ids || raw.bad_words ||
-               raw.include_stop_str_in_output);
+               raw.request_id || raw.frequency_penalty || raw.presence_penalty ||
+               raw.repetition_penalty || raw.logit_bias || raw.allowed_token_ids || raw.bad_words ||
+               raw.include_stop_str_in_output || raw.echo);
   EXPECT_TRUE(raw.unsupported.empty());
 }
 
@@ -77,14 +77,16 @@ constexpr FlagField kFlags[] = {
     {"ignore_eos", &RawRequest::ignore_eos},
     {"logprobs", &RawRequest::logprobs},
     {"return_token_ids", &RawRequest::return_token_ids},
-    {"include_stop_str_in_output", &RawRequest::include_stop_str_in_output}};
+    {"include_stop_str_in_output", &RawRequest::include_stop_str_in_output},
+    {"echo", &RawRequest::echo}};
 struct StringField {
   const char* name;
   std::optional<std::string> RawRequest::* field;
 };
 constexpr StringField kStrings[] = {{"model", &RawRequest::model},
                                     {"prompt", &RawRequest::prompt},
-                                    {"cache_salt", &RawRequest::cache_salt}};
+                                    {"cache_salt", &RawRequest::cache_salt},
+                                    {"request_id", &RawRequest::request_id}};
 
 // A zero that was sent is not a field that was not.
 TEST(ToRawRequestTest, EveryScalarWithItsValueAndWithZero) {
@@ -267,6 +269,22 @@ TEST_F(ToResponseTest, Logprobs) {
   EXPECT_EQ(first.top_logprobs(1).logprob(), static_cast<double>(kLowestLogprob));
   EXPECT_EQ(out.logprobs(1).logprob(), static_cast<double>(kLowestLogprob));
   EXPECT_EQ(out.logprobs(1).top_logprobs_size(), 0);
+}
+
+TEST_F(ToResponseTest, TheFirstTokenOfAnEchoHasNoLogprob) {
+  ChoiceDelta delta = Delta({Token(TokenId('c'), -0.5f)});
+  delta.prompt_tokens = {Token(TokenId('a')), Token(TokenId('b'), -1.5f)};
+  for (const bool begins : {true, false}) {
+    delta.prompt_begins = begins;
+    const v1::GenerateResponse out =
+        Response(delta, "prompt: 'ab' echo: true logprobs: true return_token_ids: true");
+    ASSERT_EQ(out.logprobs_size(), 3);
+    EXPECT_EQ(out.logprobs(0).token(), "a");
+    EXPECT_EQ(out.logprobs(0).has_logprob(), !begins);
+    EXPECT_EQ(out.logprobs(1).logprob(), -1.5);
+    EXPECT_EQ(out.logprobs(2).token(), "c");
+    EXPECT_EQ(out.token_ids_size(), 1) << "what was generated";
+  }
 }
 
 TEST(ToUsageResponseTest, CarriesCachedTokensAlways) {

@@ -298,5 +298,31 @@ TEST_F(CompletionJsonTest, NothingOfTheNamesBreaksTheJson) {
   EXPECT_EQ(json::parse(chat.RoleChunk(0)).at("model"), "m\"\\\n\x01");
 }
 
+// The first token has no log probability; offsets go on from the prompt into the answer, over
+// chunks too.
+TEST_F(CompletionJsonTest, EchoedLogProbabilities) {
+  CompletionJson::Identity identity = Identity(Endpoint::kCompletions);
+  identity.logprobs = true;
+  ChoiceDelta delta = Delta(0, "pqa", {Token('a', -0.5f)});
+  delta.prompt_begins = true;
+  delta.prompt_tokens = {Token('p', 0.0f), Token('q', -1.5f, {{TokenId('r'), -0.25f}})};
+  CompletionJson chunks(identity, codec_);
+  ExpectJson(chunks.DeltaChunk(delta), TextChunk(R"("choices":[{"index":0,"text":"pqa","logprobs":
+      {"tokens":["p","q","a"],"token_logprobs":[null,-1.5,-0.5],
+       "top_logprobs":[null,{"r":-0.25,"q":-1.5},{"a":-0.5}],"text_offset":[0,1,2]},
+      "finish_reason":null}])"));
+  delta.prompt_hidden = 1;  // the text shows nothing of "p"
+  ExpectJson(CompletionJson(identity, codec_).DeltaChunk(delta),
+             TextChunk(R"("choices":[{"index":0,"text":"pqa","logprobs":
+      {"tokens":["p","q","a"],"token_logprobs":[null,-1.5,-0.5],
+       "top_logprobs":[null,{"r":-0.25,"q":-1.5},{"a":-0.5}],"text_offset":[0,0,1]},
+      "finish_reason":null}])"));
+  ChoiceDelta next = Delta(0, "", {});
+  next.prompt_tokens = {Token('s', -2.25f)};
+  ExpectJson(chunks.DeltaChunk(next), TextChunk(R"("choices":[{"index":0,"text":"","logprobs":
+      {"tokens":["s"],"token_logprobs":[-2.25],"top_logprobs":[{"s":-2.25}],"text_offset":[3]},
+      "finish_reason":null}])"));
+}
+
 }  // namespace
 }  // namespace intactkv

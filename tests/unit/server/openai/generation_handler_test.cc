@@ -231,8 +231,11 @@ TEST_F(GenerationHandlerTest, BadBodiesNeverReachTheEngine) {
       {Endpoint::kChat, R"({"model":"m","messages":[{"role":"user","content":"refuse me"}]})", 400,
        "invalid_value"},
       {Endpoint::kCompletions, R"({"model":"m","prompt":"x","n":9})", 400, "invalid_value"},
-      {Endpoint::kCompletions, R"({"model":"m","prompt":"x","echo":true})", 400,
-       "unsupported_parameter"},
+      {Endpoint::kChat, R"({"model":"m","messages":[{"role":"user","content":"x"}],"echo":true})",
+       400, "unsupported_parameter"},
+      {Endpoint::kCompletions, R"({"model":"m","prompt":"x","echo":1})", 400, "invalid_type"},
+      {Endpoint::kCompletions, R"({"model":"m","prompt":"x","max_tokens":0})", 400,
+       "invalid_value"},
       {Endpoint::kCompletions, R"({"model":"m","prompt":"x","max_tokens":100})", 400,
        "context_length_exceeded"},
   };

@@ -28,7 +28,6 @@ const Row kRows[] = {
      {R"({"type":"json_object"})", R"({"type":"json_schema"})", "{}", "\"text\""}},
     {"length_penalty", {"1"}, {"0"}},
     {"best_of", {"1"}, {"2", "0"}},
-    {"echo", {"false"}, {"true", "0"}},
     {"suffix", {"\"\""}, {"\"x\""}},
     {"audio", {}, {"{}", "false"}},
     {"modalities", {"[\"text\"]"}, {"[\"text\",\"audio\"]", "[]", "\"text\"", "[1]"}},

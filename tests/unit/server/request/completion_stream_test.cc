@@ -43,7 +43,9 @@ struct Answer {
   std::vector<std::string> text;
   std::vector<std::string> token_bytes;
   std::vector<FinishReason> finish;
-  std::vector<std::string> pieces;  // of choice 0, as they came
+  std::vector<std::string> pieces;     // of choice 0, as they came
+  std::vector<std::string> prompt;     // by choice: its tokens' bytes
+  std::vector<float> prompt_logprobs;  // of choice 0; 1 for the first token, which has none
   std::optional<RequestError> error;
   RequestUsage usage;
 };
@@ -76,6 +78,7 @@ class CompletionStreamTest : public ::testing::Test {
     Answer answer;
     answer.text.resize(static_cast<size_t>(n_));
     answer.token_bytes.resize(static_cast<size_t>(n_));
+    answer.prompt.resize(static_cast<size_t>(n_));
     answer.finish.resize(static_cast<size_t>(n_), FinishReason::kNone);
     bool done = false;
     if (!eager) {
@@ -87,7 +90,13 @@ class CompletionStreamTest : public ::testing::Test {
       const CompletionUpdate update = stream.Take(take_);
       for (const ChoiceDelta& delta : update.deltas) {
         const auto k = static_cast<size_t>(delta.choice);
-        EXPECT_LE(delta.tokens.size(), static_cast<size_t>(take_));
+        EXPECT_LE(delta.prompt_tokens.size() + delta.tokens.size(), static_cast<size_t>(take_));
+        EXPECT_EQ(delta.prompt_begins, answer.prompt[k].empty() && !delta.prompt_tokens.empty());
+        for (const SampledToken& token : delta.prompt_tokens) {
+          const bool first = answer.prompt[k].empty();
+          answer.prompt[k] += codec_.TokenBytes(token.token);
+          if (k == 0) answer.prompt_logprobs.push_back(first ? 1.0f : token.logprob);
+        }
         answer.text[k] += delta.text;
         if (k == 0) answer.pieces.push_back(delta.text);
         for (const SampledToken& token : delta.tokens) {
@@ -283,6 +292,81 @@ TEST_F(CompletionStreamTest, ASlowReaderGetsEverythingInBoundedUpdates) {
   EXPECT_EQ(answer.text[0].size(), 500u);
   EXPECT_EQ(answer.pieces.size(), 100u);
   EXPECT_EQ(answer.finish[0], FinishReason::kLength);
+}
+
+TEST_F(CompletionStreamTest, EchoShowsThePromptFirstToEachChoice) {
+  RawRequest raw = Request();
+  raw.prompt = "caf\xC3\xA9 STOP ";
+  raw.echo = true;
+  raw.n = 2;
+  raw.stop = {"STOP", "world"};
+  for (const bool eager : {true, false}) {
+    const Answer answer = Run(raw, eager);
+    for (const std::string& text : answer.text) EXPECT_EQ(text, "caf\xC3\xA9 STOP Hello, ");
+    EXPECT_EQ(answer.prompt, (std::vector<std::string>{"", ""})) << "nobody asked for its tokens";
+    EXPECT_EQ(answer.usage.completion_tokens, 2 * 12);
+  }
+}
+
+TEST_F(CompletionStreamTest, EchoWithLogprobsHasThePromptsTokens) {
+  RawRequest raw = Request();
+  raw.prompt = "caf\xC3\xA9";
+  raw.echo = true;
+  raw.logprobs = true;
+  raw.n = 2;
+  for (const int take : {1, 3, 16}) {
+    SCOPED_TRACE(take);
+    take_ = take;
+    const Answer answer = Run(raw, /*eager=*/take != 3);
+    for (const std::string& text : answer.text) EXPECT_EQ(text, "caf\xC3\xA9Hello, world!");
+    for (const std::string& prompt : answer.prompt) EXPECT_EQ(prompt, "caf\xC3\xA9");
+    for (const std::string& bytes : answer.token_bytes) EXPECT_EQ(bytes, "Hello, world!<|end|>");
+    EXPECT_EQ(answer.prompt_logprobs, (std::vector<float>{1.0f, -1.25f, -2.25f, -3.25f, -4.25f}));
+  }
+}
+
+TEST_F(CompletionStreamTest, AnEchoOfNoTokensIsThePromptAlone) {
+  for (const bool logprobs : {false, true}) {
+    RawRequest raw = Request(0);
+    raw.prompt = "p";
+    raw.echo = true;
+    raw.logprobs = logprobs;
+    const Answer answer = Run(raw);
+    EXPECT_EQ(answer.text[0], "p");
+    EXPECT_EQ(answer.token_bytes[0], "");
+    EXPECT_EQ(answer.prompt[0], logprobs ? "p" : "");
+    EXPECT_EQ(answer.finish[0], FinishReason::kLength);
+    EXPECT_FALSE(answer.error.has_value());
+    EXPECT_EQ(answer.usage.completion_tokens, 0);
+    engine_.WaitForIdle();
+  }
+}
+
+TEST_F(CompletionStreamTest, AnErrorBeforeTheEchoComesAlone) {
+  engine_.SetFailure(InvalidArgument("can never fit"), 0);
+  RawRequest raw = Request();
+  raw.echo = true;
+  const Answer answer = Run(raw);
+  ASSERT_TRUE(answer.error.has_value());
+  EXPECT_TRUE(answer.pieces.empty());
+}
+
+TEST_F(CompletionStreamTest, EchoedLogProbabilitiesAreBounded) {
+  const ServedModel model{.name = "m", .max_model_len = 10'000, .vocab_size = kFakeVocabSize};
+  for (const int64_t prompt : {1560, 1561}) {  // x (1 + 20) x 8 <= 2^18
+    RawRequest raw = Request(1);
+    raw.model = "m";
+    raw.prompt = std::string(static_cast<size_t>(prompt), 'a');
+    raw.echo = true;
+    raw.logprobs = true;
+    raw.top_logprobs = 20;
+    raw.n = 8;
+    const auto valid = ValidateRequest(std::move(raw), model);
+    ASSERT_TRUE(valid.ok());
+    const auto built = BuildGeneration(valid.value(), codec_, model, absl::InfiniteFuture());
+    EXPECT_EQ(built.ok(), prompt == 1560);
+    EXPECT_EQ(built.ok() ? "" : built.error().param, prompt == 1560 ? "" : "logprobs");
+  }
 }
 
 }  // namespace

@@ -73,10 +73,23 @@ TEST(ValidateRequestTest, ModelAndUnsupportedParameters) {
                         {"empty model", [](auto& r) { r.model = ""; }, "model_not_found model"},
                         {"tools", [](auto& r) { r.unsupported = {"tools", "echo"}; },
                          "unsupported_parameter tools"},
+                        {"echo", [](auto& r) { r.echo = true; }, "unsupported_parameter echo"},
+                        {"no echo", [](auto& r) { r.echo = false; }, ""},
                     });
   RawRequest raw = Chat();
   raw.model = "other";
   EXPECT_EQ(ValidateRequest(raw, Model()).error().http_status, 404);
+}
+
+TEST(ValidateRequestTest, OnlyAnEchoMayGenerateNothing) {
+  CheckRows(Text(), {
+                        {"echo", [](auto& r) { r.max_tokens = 0, r.echo = true; }, ""},
+                        {"newer", [](auto& r) { r.max_completion_tokens = 0, r.echo = true; }, ""},
+                        {"no echo", [](auto& r) { r.max_tokens = 0, r.echo = false; },
+                         "invalid_value max_tokens"},
+                        {"negative", [](auto& r) { r.max_tokens = -1, r.echo = true; },
+                         "invalid_value max_tokens"},
+                    });
 }
 
 TEST(ValidateRequestTest, NumbersAtBothEdges) {

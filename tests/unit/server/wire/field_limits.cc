@@ -108,8 +108,10 @@ class LimitMaker {
     Add("prompt", Text(kStringLimit), Text(kStringLimit + 1)).edge_code = kTooLong;
     Add("logprobs", "0", "-1").on_grpc = false;
     Add("logprobs", "20", "21").on_grpc = false;
+    base_ = With(base_, "echo", "true");
+    Add("max_tokens", "0", "-1");
     // The context: prompt and answer together.
-    base_ = With(base_, "prompt", Ids(1));
+    base_ = With(GoodBody(path_), "prompt", Ids(1));
     const std::string rest = std::to_string(kWireContext - 1);
     const std::string all = std::to_string(kWireContext);
     Add("max_tokens", rest, all).code = kTooLong;

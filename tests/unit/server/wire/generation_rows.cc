@@ -224,6 +224,7 @@ class RowMaker {
   void Output() {
     WrongTypes("stream", {"1", "\"true\"", "[]"});
     WrongTypes("return_token_ids", {"1", "\"true\""});
+    WrongTypes("echo", {"1", "\"true\""});
     WrongTypes("stream_options", {"1", "[]", "\"include_usage\"", "true"});
     AddRow(Fault::kWrongType,
            ToJson(With(With(Good(), "stream", "true"), "stream_options", R"({"include_usage":1})")),
@@ -266,13 +267,15 @@ class RowMaker {
         {"tools", R"([{"type":"function"}])"},
         {"response_format", R"({"type":"json_object"})"},
         {"suffix", "\"x\""},
-        {"echo", "true"},
         {"best_of", "2"},
         {"chat_template", "\"{{ x }}\""},
         {"chat_template_kwargs", R"({"a":1})"}};
     for (const auto& [name, value] : fields) {
       AddRow(Fault::kUnsupported, ToJson(With(Good(), name, value)), name, "unsupported_parameter");
     }
+    if (!is_chat_) return;
+    Add(Fault::kUnsupported, With(Good(), "echo", "true"), "echo", OnGrpc::kSame,
+        "unsupported_parameter");
   }
 
   const std::string path_;

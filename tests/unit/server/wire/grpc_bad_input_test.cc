@@ -154,7 +154,8 @@ TEST_F(GrpcBadInputTest, FieldLimitsLieWhereThoseOfRestLie) {
 // A field that has values to check has rows: a new one without them fails here.
 TEST_F(GrpcBadInputTest, EveryCheckedFieldHasRows) {
   const std::set<std::string> unchecked = {"ignore_eos", "logprobs", "return_token_ids",
-                                           "seed",       "user",     "include_stop_str_in_output"};
+                                           "seed",       "user",     "include_stop_str_in_output",
+                                           "request_id"};  // on REST it is a header
   std::set<std::string> named;
   for (const BadInput& row : GenerationRows()) {
     if (row.grpc_request.empty()) continue;
@@ -219,8 +220,41 @@ TEST_F(GrpcBadInputTest, BytesThatAreNoMessageAreRefused) {
     EXPECT_EQ(verdict.status, grpc::INVALID_ARGUMENT) << verdict.message;
     EXPECT_EQ(verdict.code, "malformed_request");
     EXPECT_EQ(verdict.param, "");
-    EXPECT_EQ(Call("/intactkv.v1.IntactKV/GetModelInfo", "\x0a\x01\xc0").code, "malformed_request");
   }
+}
+
+TEST_F(GrpcBadInputTest, NoMethodTakesWhatIsNoMessage) {
+  const auto* service = v1::GenerateRequest::descriptor()->file()->service(0);
+  ASSERT_EQ(service->method_count(), 7);
+  for (int i = 0; i < service->method_count(); ++i) {
+    const std::string method = "/intactkv.v1.IntactKV/" + service->method(i)->name();
+    const Verdict verdict = Beside([&] { return Call(method, std::string("\xff\xff\xff", 3)); });
+    EXPECT_EQ(verdict.status, grpc::INVALID_ARGUMENT) << method;
+    EXPECT_EQ(verdict.code, "malformed_request") << method;
+  }
+}
+
+// The unary call has the stream's validator.
+TEST_F(GrpcBadInputTest, RowsOfTheTableGetTheSameVerdictWhole) {
+  int rows = 0;
+  for (const BadInput& row : GenerationRows()) {
+    if (row.grpc_request.empty()) continue;
+    SCOPED_TRACE(row.name + " as " + row.grpc_request.substr(0, 200));
+    ++rows;
+    const v1::GenerateRequest request = FromJson(row.grpc_request);
+    grpc::ClientContext context;
+    v1::GenerateUnaryResponse answer;
+    const grpc::Status status = stub_->GenerateUnary(&context, request, &answer);
+    const Verdict whole = VerdictOf(context, status);
+    const Verdict streamed = Generate(request);
+    EXPECT_NE(whole.status, grpc::OK);
+    EXPECT_EQ(whole.status, streamed.status);
+    EXPECT_EQ(whole.code, streamed.code);
+    EXPECT_EQ(whole.param, streamed.param);
+    EXPECT_EQ(whole.message, streamed.message);
+  }
+  EXPECT_GE(rows, 120);
+  server_->ExpectUnharmed();
 }
 
 TEST_F(GrpcBadInputTest, UnknownMethodsAndModels) {

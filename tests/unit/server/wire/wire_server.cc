@@ -125,7 +125,8 @@ void WireServer::Start(const std::vector<std::string>& flags, const TinyModelOpt
   stack_->engine().Start();
   context_.Publish({&stack_->engine(),
                     &stack_->codec(),
-                    {kWireModel, kWireContext, kWireVocab, 1, LongestTokenBytes(stack_->codec())},
+                    {kWireModel, kWireContext, kWireVocab, 1, LongestTokenBytes(stack_->codec()),
+                     stack_->stored_formats().name},
                     &encoder_});
   ApiOptions api;
   api.version = "test";
