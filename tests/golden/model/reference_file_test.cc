@@ -67,7 +67,7 @@ TEST(ReferenceFileTest, NamesTheDamagedHeaderField) {
   EXPECT_THAT(MessageWith(0, 0), HasSubstr("magic"));
   EXPECT_THAT(MessageWith(kVersionAt, 2), HasSubstr("version is 2"));
   EXPECT_THAT(MessageWith(kVocabAt, 1), HasSubstr("vocabulary"));
-  EXPECT_THAT(MessageWith(kVocabAt, 65537), HasSubstr("vocabulary"));
+  EXPECT_THAT(MessageWith(kVocabAt, (1 << 24) + 1), HasSubstr("vocabulary"));
   EXPECT_THAT(MessageWith(kPromptsAt, 0), HasSubstr("prompts"));
   EXPECT_THAT(MessageWith(kPromptsAt, 0xffffffff), HasSubstr("prompts"));
   EXPECT_THAT(MessageWith(kPositionsAt, 0), HasSubstr("positions"));
@@ -131,6 +131,21 @@ TEST(ReferenceFileTest, TheCommittedReferenceIsWhole) {
   }
   EXPECT_LE(unclear, 6) << "more than 1 % of 640 positions";
   EXPECT_GT(longest, 512u) << "no prompt crosses 512 positions";
+}
+
+TEST(ReferenceFileTest, TheSecondReferenceHasWideIds) {
+  const std::string path = INTACTKV_SOURCE_DIR "/tests/golden/model/qwen2.5-coder-0.5b.bin";
+  EXPECT_LE(std::filesystem::file_size(path), 1u << 20);
+  const auto reference = ReadReferenceFile(path);
+  ASSERT_TRUE(reference.ok()) << reference.status();
+  EXPECT_EQ(reference->vocab_size, 151936);
+  ASSERT_EQ(reference->prompts.size(), 10u);
+  EXPECT_EQ(reference->prompts[0].ids[0].value, 151644);  // <|im_start|>
+  int unclear = 0;
+  for (const ReferencePrompt& prompt : reference->prompts) {
+    for (const auto& position : prompt.positions) unclear += position.margin <= kClearMargin;
+  }
+  EXPECT_LE(unclear, 3) << "more than 1 % of 320 positions";
 }
 
 }  // namespace
