@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "intactkv/v1/intactkv.grpc.pb.h"
 
@@ -30,7 +31,9 @@ absl::Status ToStatus(const grpc::ClientContext& context, const grpc::Status& st
   for (const char* name : {kErrorCode, kErrorParam}) {
     const auto found = trailers.find(name);
     if (found == trailers.end()) continue;
-    out.SetPayload(name, absl::Cord(std::string(found->second.data(), found->second.size())));
+    // Not from a std::string: the distribution's library has that constructor for one compiler
+    // only.
+    out.SetPayload(name, absl::Cord(absl::string_view(found->second.data(), found->second.size())));
   }
   return out;
 }
