@@ -2,6 +2,7 @@
 // so.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <fstream>
@@ -77,8 +78,11 @@ class KvFormatsAtStartTest : public ::testing::Test {
     return ids;
   }
 
-  const std::string model_ = ::testing::TempDir() + "/kv_formats_at_start.gguf";
-  const std::string table_ = ::testing::TempDir() + "/kv_formats_at_start.txt";
+  // Cases run side by side, each in a process of its own.
+  const std::string base_ =
+      ::testing::TempDir() + "/kv_formats_at_start_" + std::to_string(::getpid());
+  const std::string model_ = base_ + ".gguf";
+  const std::string table_ = base_ + ".txt";
   std::unique_ptr<ServingStack> stack_;
   std::vector<std::string> lines_;
 };
