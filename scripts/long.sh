@@ -28,7 +28,8 @@ ctest --test-dir build/release -L '^long$' -j "$(nproc)" --output-on-failure --o
   echo "commit:   $commit"
   echo "date:     $(date -u +%Y-%m-%dT%H:%MZ)"
   echo "machine:  $(nproc) x $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)"
-  echo "compiler: $(sed -n 's/^CMAKE_CXX_COMPILER:[^=]*=//p' build/release/CMakeCache.txt | head -n 1 | xargs -I{} {} --version | head -n 1)"
+  compiler=$(sed -n 's/^CMAKE_CXX_COMPILER:[^=]*=//p' build/release/CMakeCache.txt)
+  echo "compiler: $("$compiler" --version | head -n 1)"
   echo "duration: $((SECONDS - started)) s"
 } >"$log"
 fuzz_seconds=${INTACTKV_FUZZ_SECONDS:-600}
