@@ -128,6 +128,14 @@ RequestError EngineError(const absl::Status& status, const std::string& prompt_p
   return NeverFitsThePool(prompt_param, max_tokens_param, ToStd(status.message()));
 }
 
+// What the prompt's tokens spell.
+std::string TextOf(const TextCodec& codec, const GenerationRequest& generation) {
+  const std::unique_ptr<StreamDecoder> decoder = codec.NewStreamDecoder();
+  std::string text;
+  for (const TokenId token : generation.prompt) text += decoder->Feed(token);
+  return text + decoder->Flush();
+}
+
 }  // namespace
 
 CompletionStream::CompletionStream(Parts parts)
@@ -196,21 +204,18 @@ void CompletionStream::Pump() {
 void CompletionStream::BeginEcho(const ValidatedRequest& request,
                                  const GenerationRequest& generation) {
   echo_held_ = true;
-  std::string text;
-  const std::unique_ptr<StreamDecoder> decoder = parts_.codec->NewStreamDecoder();
-  for (const TokenId token : generation.prompt) text += decoder->Feed(token);
-  text += decoder->Flush();
   const auto* own = std::get_if<std::string>(&request->prompt);
+  if (!generation.score_prompt) {
+    echo_size_ = 1;
+    echo_.push_back({std::nullopt, own != nullptr ? *own : TextOf(*parts_.codec, generation)});
+    return;
+  }
+  const std::string text = own != nullptr ? TextOf(*parts_.codec, generation) : "";
   if (own != nullptr && *own != text) {
     echo_text_ = *own;
     if (text.ends_with(*own)) {
       echo_hidden_ = static_cast<int32_t>(CountCharacters(text) - CountCharacters(*own));
     }
-  }
-  if (!generation.score_prompt) {
-    echo_size_ = 1;
-    echo_.push_back({std::nullopt, echo_text_.value_or(text)});
-    return;
   }
   echo_decoder_ = parts_.codec->NewStreamDecoder();
   echo_size_ = generation.prompt.size();

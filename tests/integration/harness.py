@@ -22,19 +22,20 @@ DEADLINE_SECONDS = float(os.environ.get("INTACTKV_TEST_DEADLINE", "240"))
 PAGE_TOKENS = 32
 
 
-def model_path():
-    named = os.environ.get("INTACTKV_TEST_MODEL")
+def model_path(variable="INTACTKV_TEST_MODEL", file="SmolLM2-135M-Instruct.Q4_1.gguf"):
+    """What `variable` names, else `file` in the cache of scripts/fetch-model.sh; by default the default model."""
+    named = os.environ.get(variable)
     if named:
         return pathlib.Path(named)
     cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(cache) / "intactkv" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    return pathlib.Path(cache) / "intactkv" / file
 
 
 def require_binary_and_model(model):
     if not BINARY.is_file():
         raise AssertionError(f"{BINARY} is not built")
     if not model.exists():
-        raise unittest.SkipTest("the default model is not there; scripts/fetch-model.sh fetches it")
+        raise unittest.SkipTest(f"{model} is not there; scripts/fetch-model.sh fetches the models that it knows")
 
 
 def wait_until(condition, what, deadline=DEADLINE_SECONDS):
@@ -258,7 +259,9 @@ def common_prefix(a, b):
 class ServerCase(unittest.TestCase):
     """Tests that share one server in the default configuration, `self.server`."""
 
+    MODEL = None  # a path instead of the default model
+
     @classmethod
     def setUpClass(cls):
-        cls.server = Server()
+        cls.server = Server(model=cls.MODEL)
         cls.addClassCleanup(cls.server.kill)

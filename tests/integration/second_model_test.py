@@ -1,30 +1,17 @@
 """Qwen2.5-Coder-0.5B-Instruct in Q4_K_M, served in the default configuration to the openai SDK. Long: it is 491 MB."""
 
-import os
-import pathlib
 import unittest
 
 import clients
 import harness
 
-FILE = "Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf"
 QUESTION = [{"role": "user", "content": "Write a Python function that adds two numbers."}]
 SYSTEM = [{"role": "system", "content": "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."}]
 
 
-def second_model_path():
-    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(os.environ.get("INTACTKV_TEST_SECOND_MODEL") or pathlib.Path(cache) / "intactkv" / FILE)
+class SecondModelTest(clients.OpenAiCase):
 
-
-class SecondModelTest(unittest.TestCase):
-
-    @classmethod
-    def setUpClass(cls):
-        cls.server = harness.Server(model=second_model_path())
-        cls.addClassCleanup(cls.server.kill)
-        cls.client = clients.openai_client(cls.server)
-        cls.model = cls.client.models.list().data[0].id
+    MODEL = harness.model_path("INTACTKV_TEST_SECOND_MODEL", "Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf")
 
     def test_answers_with_a_function(self):
         answer = self.client.chat.completions.create(model=self.model, messages=QUESTION, temperature=0, max_tokens=200)

@@ -14,6 +14,7 @@
 #include "tests/golden/model/serving_stack.h"
 
 namespace intactkv::golden {
+
 inline constexpr const char* kReferences = INTACTKV_SOURCE_DIR "/tests/golden/model/";
 
 class GoldenModelTest : public ::testing::Test {
