@@ -30,7 +30,7 @@ constexpr std::array kProse = {
     "docs/life_of_a_request.md", "docs/reliability.md", "README.md",
     "docs/glossary.md",          "CHANGELOG.md",        "tests/golden/model/README.md"};
 constexpr std::array kSource = {"engine/sched/scheduler.cc", "kernels/cpu/kv_attention.cc"};
-constexpr size_t kPieceBytes = 3000;   // at least a window's tokens
+constexpr size_t kPieceBytes = 2800;   // at least a window's tokens
 constexpr size_t kPromptTokens = 288;  // the pinned system prefix and some eight pages of text
 constexpr size_t kScoredTokens = 256;
 constexpr size_t kGroup = 12;  // windows served at once
