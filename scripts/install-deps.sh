@@ -2,7 +2,7 @@
 # Installs the packages that the project needs from the distribution: Debian 12, Debian 13, Ubuntu 24.04.
 #
 #   bash scripts/install-deps.sh          what building, running and testing needs
-#   bash scripts/install-deps.sh --dev    the same and clang-19 with clang-format and clang-tidy (--ci is the same)
+#   bash scripts/install-deps.sh --dev    the same and clang-19 with clang-format (--ci is the same)
 #   bash scripts/install-deps.sh --list   prints the package names and changes nothing
 #
 # Asks nothing. Touches neither network nor disk when all packages are there. Exit status: 0 all there or installed,
@@ -28,7 +28,7 @@ package_list() {
   echo libabsl-dev libssl-dev prometheus-cpp-dev libpcre2-dev libutf8proc-dev
   echo libgtest-dev libgmock-dev
   echo python3 python3-venv
-  if [ "$with_clang" = 1 ]; then echo clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev; fi
+  if [ "$with_clang" = 1 ]; then echo clang-19 clang-format-19 libclang-rt-19-dev; fi
 }
 
 # Prints those of its arguments that are not installed.

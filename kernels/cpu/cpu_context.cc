@@ -8,7 +8,6 @@
 #include "engine/base/status_macros.h"
 #include "kernels/cpu/check_batch.h"
 #include "kernels/cpu/cpu_linear.h"
-#include "kernels/cpu/kv_attention.h"
 #include "kernels/cpu/ops_kernels.h"
 #include "kernels/cpu/step_buffers.h"
 
@@ -368,6 +367,15 @@ absl::StatusOr<std::unique_ptr<ComputeContext>> MakeCpuContext(const ContextOpti
   RETURN_IF_ERROR(CheckShape(options));
   RETURN_IF_ERROR(CheckMemory(options, pool->num_threads()));
   ASSIGN_OR_RETURN(std::unique_ptr<KvAttention> attention, KvAttention::Create(options, isa, pool));
+  return MakeCpuContext(options, isa, pool, std::move(attention));
+}
+
+absl::StatusOr<std::unique_ptr<ComputeContext>> MakeCpuContext(
+    const ContextOptions& options, Isa isa, ThreadPool* pool,
+    std::unique_ptr<KvAttention> attention) {
+  RETURN_IF_ERROR(CheckShape(options));
+  RETURN_IF_ERROR(CheckMemory(options, pool->num_threads()));
+  CHECK(attention != nullptr);
   return std::unique_ptr<ComputeContext>(
       std::make_unique<CpuContext>(options, isa, pool, std::move(attention)));
 }

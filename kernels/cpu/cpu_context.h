@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "kernels/api/backend.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/kv_attention.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace intactkv {
@@ -14,5 +15,9 @@ namespace intactkv {
 // same backend. Errors as Backend::CreateContext. After it, only SampledToken::top allocates.
 absl::StatusOr<std::unique_ptr<ComputeContext>> MakeCpuContext(const ContextOptions& options,
                                                                Isa isa, ThreadPool* pool);
+// The same over an attention made with the same options and pool, or one that wraps such a one.
+absl::StatusOr<std::unique_ptr<ComputeContext>> MakeCpuContext(
+    const ContextOptions& options, Isa isa, ThreadPool* pool,
+    std::unique_ptr<KvAttention> attention);
 
 }  // namespace intactkv

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/page_entry.h"
+#include "tests/sim/score_rules.h"
 
 namespace intactkv::sim {
 namespace {
@@ -29,10 +30,8 @@ void OrderRules::Begin(const Scheduler& scheduler) {
 
 std::vector<OrderRules::View> OrderRules::Views(const Scheduler& scheduler,
                                                 const StepPlan& plan) const {
-  std::map<uint64_t, int32_t> rows;
-  for (const PlanSequence& planned : plan.sequences) {
-    rows[planned.id.value] += planned.num_rows;
-  }
+  std::map<uint64_t, const PlanSequence*> plans;
+  for (const PlanSequence& planned : plan.sequences) plans[planned.id.value] = &planned;
   std::vector<View> views;  // by sequence id: requests and choices are in order of age
   for (const auto& [id, group] : scheduler.groups()) {
     for (const Sequence& sequence : group.sequences) {
@@ -40,8 +39,12 @@ std::vector<OrderRules::View> OrderRules::Views(const Scheduler& scheduler,
       View view{.sequence = &sequence};
       const auto before = before_.find(sequence.id.value);
       if (before != before_.end()) view.before = before->second;
-      const auto planned = rows.find(sequence.id.value);
-      if (planned != rows.end()) view.num_rows = planned->second;
+      const auto planned = plans.find(sequence.id.value);
+      if (planned != plans.end()) {
+        view.num_rows = planned->second->num_rows;
+        view.appends = planned->second->append;
+        view.num_scored = NumScoredAmong(sequence, view.num_rows);
+      }
       views.push_back(view);
     }
   }
@@ -61,6 +64,7 @@ void OrderRules::CheckPlan(const Scheduler& scheduler, const StepPlan& plan, boo
   CheckPreemptions(views);
   CheckAdmissions(views, paused);
   CheckBudget(scheduler, views);
+  CheckRows(views, plan);
   CheckRoom(scheduler, views);
   CheckNobodyWaitsInVain(scheduler, views, paused);
 }
@@ -94,6 +98,8 @@ void OrderRules::CheckAdmissions(const std::vector<View>& views, bool paused) {
       const bool again = view.sequence->num_preemptions >= 2;
       findings_.Require(again == view.sequence->kv.reserved, "reserved: exactly after two");
       findings_.Require(!WaitsForFirst(*view.sequence), "a choice did not wait for choice 0");
+      const bool hits = view.sequence->num_computed > view.sequence->num_pinned();
+      findings_.Require(!hits || !OwesScores(*view.sequence), "a hit in place of scores");
     }
     someone_waits |= !view.running();
   }
@@ -102,24 +108,42 @@ void OrderRules::CheckAdmissions(const std::vector<View>& views, bool paused) {
 
 // Oldest first, each as much as the budget gives; less only where blocks ran out.
 void OrderRules::CheckBudget(const Scheduler& scheduler, const std::vector<View>& views) {
-  int32_t budget = options_.max_tokens_per_step;
+  int32_t budget = options_.max_tokens_per_step, scored = options_.max_scored_rows;
   for (const bool admitted : {false, true}) {
     for (const View& view : views) {
       if (!view.running() || view.admitted() != admitted) continue;
       const Sequence& sequence = *view.sequence;
-      const int32_t wanted = std::min(sequence.num_uncomputed(), budget);
-      const int32_t end = sequence.num_computed + view.num_rows - sequence.num_pinned();
-      if (view.num_rows > wanted) findings_.Add("computes more than it knows");
-      if (view.num_rows < wanted) {
-        findings_.Require(scheduler.manager().num_available() == 0, "kept waiting for nothing");
-        findings_.Require(!admitted && end % kPageTokens == 0, "its open page has room");
-      }
+      const int32_t wanted = MostRows(sequence, budget, scored);
+      if (view.num_rows > wanted) findings_.Add("computes more than it knows, or may score");
+      if (view.num_rows < wanted) CheckLess(scheduler, view);
       budget -= view.num_rows;
-      const int32_t opened = sequence.kv.reserved ? sequence.WorstCaseBlocks() : BlocksFor(end);
+      scored -= view.num_scored;
+      const int32_t opened = sequence.kv.reserved ? sequence.WorstCaseBlocks()
+                                                  : BlocksFor(view.end() - sequence.num_pinned());
       findings_.Require(static_cast<int32_t>(sequence.kv.stored.size()) == opened,
                         "holds other blocks than it has opened");
     }
   }
+}
+
+void OrderRules::CheckLess(const Scheduler& scheduler, const View& view) {
+  const int32_t in_page = (view.end() - view.sequence->num_pinned()) % kPageTokens;
+  findings_.Require(scheduler.manager().num_available() == 0, "kept waiting for nothing");
+  findings_.Require(!view.admitted() && in_page == 0, "its open page has room");
+  findings_.Require(!ScoresBelowC(*view.sequence), "waits for blocks that it does not need");
+}
+
+// Each sequence's rows are its next ones, and exactly those that must give logits do.
+void OrderRules::CheckRows(const std::vector<View>& views, const StepPlan& plan) {
+  std::map<uint64_t, const Sequence*> sequences;
+  for (const View& view : views) sequences[view.sequence->id.value] = view.sequence;
+  size_t samples = 0;
+  for (const PlanSequence& planned : plan.sequences) {
+    const auto it = sequences.find(planned.id.value);
+    if (it == sequences.end()) return findings_.Add("a plan for nobody");
+    samples += CheckPlannedRows(*it->second, plan, planned, samples, findings_);
+  }
+  findings_.Require(samples == plan.samples.size(), "samples of nobody");
 }
 
 // Choices share full blocks: those behind choice 0 wait until it has prefilled.
@@ -185,15 +209,38 @@ void OrderRules::CheckRest(const Scheduler& scheduler) {
 }
 
 void OrderRules::Count(const Scheduler& scheduler, const StepPlan& plan, RarePathCounts& counts) {
-  for (const View& view : Views(scheduler, plan)) {
+  const std::vector<View> views = Views(scheduler, plan);
+  CountScores(views, counts);
+  for (const View& view : views) {
     const Sequence& sequence = *view.sequence;
     const bool hits = sequence.num_computed > sequence.num_pinned();
     if (view.admitted() && sequence.kv.reserved) ++counts[RarePath::kReservedAdmission];
     if (view.admitted() && sequence.choice > 0 && hits) ++counts[RarePath::kChoiceSharesBlocks];
     const int32_t from = sequence.num_computed - sequence.num_pinned();
-    const int32_t to = from + view.num_rows;
-    if (view.num_rows == 0 || to / kPageTokens == from / kPageTokens) continue;
+    const int32_t to = view.end() - sequence.num_pinned();
+    if (to == from || to / kPageTokens == from / kPageTokens) continue;
     ++counts[to % kPageTokens == 0 ? RarePath::kPromotionAtEdge : RarePath::kPromotionInChunk];
+  }
+}
+
+void OrderRules::CountScores(std::span<const View> views, RarePathCounts& counts) const {
+  int32_t rows = 0, scored = 0, prompts = 0;
+  for (const View& view : views) {
+    rows += view.num_rows;
+    scored += view.num_scored;
+    prompts += view.num_scored > 0 ? 1 : 0;
+  }
+  if (prompts > 1) ++counts[RarePath::kScoringSharesStep];
+  for (const View& view : views) {
+    const Sequence& sequence = *view.sequence;
+    const bool hits = sequence.num_computed > sequence.num_pinned();
+    if (!view.appends && sequence.num_scored == 0) ++counts[RarePath::kScoresBelowC];
+    if (view.preempted() && IsBeingScored(sequence)) ++counts[RarePath::kScoringPreempted];
+    const bool may_not = scored == options_.max_scored_rows && rows < options_.max_tokens_per_step;
+    if (view.running() && view.num_rows == 0 && OwesScores(sequence) && may_not) {
+      ++counts[RarePath::kScoringWaits];
+    }
+    if (view.admitted() && hits && NumScores(sequence) > 0) ++counts[RarePath::kScoredHits];
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "engine/core/engine_core.h"
@@ -33,18 +34,25 @@ class OrderRules {
   struct View {  // of one unfinished sequence, inside Execute()
     const Sequence* sequence = nullptr;
     Before before = {};
-    int32_t num_rows = 0;  // planned
+    int32_t num_rows = 0;    // planned
+    bool appends = true;     // they write KV; else they lie below c
+    int32_t num_scored = 0;  // of them
     bool running() const { return sequence->kv.hot.has_value(); }
     bool admitted() const { return running() && !before.running; }
     bool preempted() const { return sequence->num_preemptions > before.num_preemptions; }
+    // Tokens computed after the step.
+    int32_t end() const { return sequence->num_computed + (appends ? num_rows : 0); }
   };
 
   std::vector<View> Views(const Scheduler& scheduler, const StepPlan& plan) const;
   void CheckPreemptions(const std::vector<View>& views);
   void CheckAdmissions(const std::vector<View>& views, bool paused);
   void CheckBudget(const Scheduler& scheduler, const std::vector<View>& views);
+  void CheckLess(const Scheduler& scheduler, const View& view);
+  void CheckRows(const std::vector<View>& views, const StepPlan& plan);
   void CheckRoom(const Scheduler& scheduler, const std::vector<View>& views);
   bool WaitsForFirst(const Sequence& sequence) const;
+  void CountScores(std::span<const View> views, RarePathCounts& counts) const;
   void CheckNobodyWaitsInVain(const Scheduler& scheduler, const std::vector<View>& views,
                               bool paused);
 

@@ -37,6 +37,7 @@ const char* RarePathName(size_t path) {
       "abort_in_callback",
       "abort_replacing",
       "abort_finished",
+      "abort_scoring",
       "deadline_waiting",
       "deadline_running",
       "slow_reader",
@@ -46,6 +47,11 @@ const char* RarePathName(size_t path) {
       "queue_full",
       "never_fits",
       "drain_cut",
+      "scores_below_c",
+      "scoring_preempted",
+      "scoring_waits",
+      "scoring_shares_step",
+      "scored_hits",
   };
   static_assert(std::size(kNames) == kNumRarePaths);
   return kNames[path];

@@ -35,6 +35,7 @@ enum class RarePath : uint8_t {
   kAbortInCallback,
   kAbortReplacing,
   kAbortFinished,
+  kAbortScoring,
   kDeadlineWaiting,
   kDeadlineRunning,
   kSlowReader,
@@ -43,7 +44,12 @@ enum class RarePath : uint8_t {
   kBuildFailed,
   kQueueFull,
   kNeverFits,
-  kDrainCut,  // drained with a deadline that came first
+  kDrainCut,           // drained with a deadline that came first
+  kScoresBelowC,       // a prompt's first scores were those of rows below c
+  kScoringPreempted,   // a sequence was preempted with some of its scores and not all
+  kScoringWaits,       // older prompts took all rows that may be scored
+  kScoringSharesStep,  // two prompts were scored in one step
+  kScoredHits,         // preempted with all its scores, it came back with cached blocks
   kNumRarePaths,
 };
 inline constexpr size_t kNumRarePaths = static_cast<size_t>(RarePath::kNumRarePaths);

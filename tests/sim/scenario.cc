@@ -14,10 +14,14 @@ constexpr int kStemTokens = 140;
 constexpr int kNumStems = 4;  // 2 and 3 leave 0 and 1 somewhere
 constexpr int kSafetyEvents = 56;
 constexpr int kLivenessEvents = 30;
+// Of the requests. Only a long scoring is preempted, and not often: more of them where it can be.
+constexpr uint64_t kScoredPercent = 8, kScoredPercentSqueezed = 40;
 
 class Maker {
  public:
-  Maker(uint64_t seed, Mode mode) : rng_(Mix64(seed) + static_cast<uint64_t>(mode)) {
+  Maker(uint64_t seed, Mode mode)
+      : rng_(Mix64(seed) + static_cast<uint64_t>(mode)),
+        score_rng_(Mix64(~seed) + static_cast<uint64_t>(mode)) {
     out_.seed = seed;
     out_.mode = mode;
     tight_ = Chance(2);
@@ -54,6 +58,7 @@ class Maker {
     options.model_identity = "hash";
     options.max_running = Between(1, 6);
     options.max_tokens_per_step = Chance(8) ? Between(1, 8) : Between(16, 110);
+    options.max_scored_rows = 1 + static_cast<int32_t>(score_rng_.Below(squeeze_ ? 8 : 40));
     options.max_queue = Chance(5) ? Between(2, 6) : 64;
     options.num_pinned_blocks = Between(5, 12);
     options.num_stored_blocks = tight_ ? Between(6, 9) : Between(8, 20);
@@ -184,7 +189,20 @@ class Maker {
       submit.time_limit = absl::Milliseconds(Between(1, 60));
     }
     if (harmful && Chance(8)) submit.read_interval = absl::Milliseconds(Between(1, 40));
+    const uint64_t scored_percent = squeeze_ ? kScoredPercentSqueezed : kScoredPercent;
+    if (score_rng_.Below(100) < scored_percent) ScorePrompt(submit, harmful);
     Add(std::move(submit));
+  }
+
+  void ScorePrompt(SubmitEvent& submit, bool harmful) {
+    GenerationRequest& request = submit.request;
+    request.score_prompt = true;
+    request.sampling.num_logprobs = static_cast<int32_t>(score_rng_.Below(3));
+    if (score_rng_.Below(squeeze_ ? 6 : 3) == 0) {
+      request.max_new_tokens = 1;  // the scores alone: the engine generates at least one token
+      request.min_new_tokens = 0;
+    }
+    if (harmful && !squeeze_ && score_rng_.Below(4) == 0) submit.abort_in = AbortState::kScoring;
   }
 
   // Short prompts that everybody can start with, and answers that together cannot fit.
@@ -209,6 +227,7 @@ class Maker {
   }
 
   Rng rng_;
+  Rng score_rng_;  // what has to do with scores, so that the rest is drawn as it always was
   Scenario out_;
   bool tight_ = false;    // a small pool
   bool squeeze_ = false;  // much preemption

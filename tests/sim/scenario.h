@@ -32,6 +32,7 @@ enum class AbortState : uint8_t {
   kInCallback,  // while its sink is told of a token
   kReplacing,   // while a model exchange waits
   kFinished,
+  kScoring,  // running or preempted, with some of its prompt's scores and not all
 };
 
 struct SubmitEvent {

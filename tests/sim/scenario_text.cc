@@ -20,11 +20,12 @@ std::string Text(const PinRequest& pin) {
 std::string Text(const SubmitEvent& submit) {
   constexpr const char* kStates[] = {
       "",        "queued",    "waiting",  "prefilling",  "decoding",  "preempted", "reserved",
-      "sibling", "half done", "mid-step", "in callback", "replacing", "finished"};
+      "sibling", "half done", "mid-step", "in callback", "replacing", "finished",  "scoring"};
   const GenerationRequest& request = submit.request;
   std::string text = "submit #" + std::to_string(submit.id) + " " + Tokens(request.prompt);
   if (submit.follows >= 0) text += " after #" + std::to_string(submit.follows);
   text += ", max " + std::to_string(request.max_new_tokens);
+  if (request.score_prompt) text += ", scored";
   if (request.n > 1) text += ", n " + std::to_string(request.n);
   if (!request.tenant.empty()) text += ", tenant " + request.tenant;
   if (!request.cache_salt.empty()) text += ", salted";
@@ -69,6 +70,7 @@ std::string ToString(const Scenario& scenario) {
   const EngineCoreOptions& options = scenario.options;
   std::string text = "max_running " + std::to_string(options.max_running) +
                      ", max_tokens_per_step " + std::to_string(options.max_tokens_per_step) +
+                     ", max_scored_rows " + std::to_string(options.max_scored_rows) +
                      ", max_queue " + std::to_string(options.max_queue) + ", blocks: pinned " +
                      std::to_string(options.num_pinned_blocks) + ", stored " +
                      std::to_string(options.num_stored_blocks) + ", prefix chunk " +

@@ -27,6 +27,7 @@ bool IsOutsideVocabulary(const SimRequest& request) {
 void CheckComplete(const SimRequest& request, Findings& findings) {
   const GenerationRequest& asked = request.event.request;
   findings.Require(request.tokens == request.expected, "an answer is not complete");
+  findings.Require(request.scores == request.expected_scores, "scores are not complete");
   for (size_t k = 0; k < request.tokens.size(); ++k) {
     const auto& stops = asked.stop_token_ids;
     const bool stop =
@@ -42,6 +43,7 @@ void CheckComplete(const SimRequest& request, Findings& findings) {
   findings.Require(hits >= 0 && hits % kPageTokens == 0 &&
                        hits / kPageTokens <= (prompt - 1 - request.match.c) / kPageTokens,
                    "usage: cached tokens");
+  findings.Require(!asked.score_prompt || hits == 0, "usage: a hit in place of scores");
 }
 
 void CheckTimes(const SimRequest& request, Findings& findings) {
@@ -72,6 +74,7 @@ void SimRequest::Admit(absl::Time now) {
   for (int32_t k = 0; k < event.request.n; ++k) {
     expected.push_back(OracleTokens(event.request, k, match.c, model));
   }
+  if (event.request.score_prompt) expected_scores = OracleScores(event.request, match.c, model);
 }
 
 SimSink::~SimSink() {
@@ -84,21 +87,48 @@ void SimSink::OnTokens(std::vector<TokenEvent> events) {
   findings_.Require(!request_.finished(), "a token after OnFinish");
   if (request_.expected.empty()) return findings_.Add("a token before admission");
   for (const TokenEvent& event : events) {
-    const auto choice = static_cast<size_t>(event.choice);
-    std::vector<TokenId>& got = request_.tokens[choice];
-    const std::vector<TokenId>& expected = request_.expected[choice];
-    findings_.Require(request_.reasons[choice] == FinishReason::kNone,
-                      "a token after the last one");
-    if (got.size() >= expected.size() || expected[got.size()] != event.token.token) {
-      findings_.Add(Name(request_) + " choice " + std::to_string(choice) + " token " +
-                    std::to_string(got.size()) + " is " + std::to_string(event.token.token.value) +
-                    ", not what the closed form says");
+    if (event.of_prompt) {
+      TakeScore(event);
+    } else {
+      TakeToken(event);
     }
-    got.push_back(event.token.token);
-    request_.reasons[choice] = event.finish;
   }
-  request_.first_token = std::min(request_.first_token, clock_.Now());
   on_tokens_(request_);
+}
+
+// The next one, each once and in order: a score is a function of all tokens up to its own.
+void SimSink::TakeScore(const TokenEvent& event) {
+  std::vector<float>& got = request_.scores;
+  const std::vector<float>& expected = request_.expected_scores;
+  findings_.Require(event.choice == 0 && event.finish == FinishReason::kNone,
+                    "a score of another choice, or one that ends it");
+  if (got.size() >= expected.size()) return findings_.Add(Name(request_) + ": a score too many");
+  const size_t at = got.size() + 1;
+  findings_.Require(event.token.token == request_.event.request.prompt[at],
+                    "a score of another token than the prompt's next");
+  if (event.token.logprob != expected[at - 1]) {
+    findings_.Add(Name(request_) + " prompt token " + std::to_string(at) + " scores " +
+                  std::to_string(event.token.logprob) + ", the closed form says " +
+                  std::to_string(expected[at - 1]));
+  }
+  got.push_back(event.token.logprob);
+}
+
+void SimSink::TakeToken(const TokenEvent& event) {
+  const auto choice = static_cast<size_t>(event.choice);
+  std::vector<TokenId>& got = request_.tokens[choice];
+  const std::vector<TokenId>& expected = request_.expected[choice];
+  findings_.Require(request_.reasons[choice] == FinishReason::kNone, "a token after the last one");
+  findings_.Require(choice > 0 || request_.scores.size() == request_.expected_scores.size(),
+                    "a token before the prompt's scores");
+  if (got.size() >= expected.size() || expected[got.size()] != event.token.token) {
+    findings_.Add(Name(request_) + " choice " + std::to_string(choice) + " token " +
+                  std::to_string(got.size()) + " is " + std::to_string(event.token.token.value) +
+                  ", not what the closed form says");
+  }
+  got.push_back(event.token.token);
+  request_.reasons[choice] = event.finish;
+  request_.first_token = std::min(request_.first_token, clock_.Now());
 }
 
 void SimSink::OnFinish(const FinishInfo& info) {

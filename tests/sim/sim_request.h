@@ -30,9 +30,11 @@ struct SimRequest {
   ModelMatch match, old_match;
   HashModel model;
   std::vector<std::vector<TokenId>> expected;  // by choice, from admission on
+  std::vector<float> expected_scores;          // of the prompt's tokens after its first
 
   // Did.
   std::vector<std::vector<TokenId>> tokens;  // by choice
+  std::vector<float> scores;                 // of the prompt, in the order in which they came
   std::vector<FinishReason> reasons;         // by choice, of its last token
   int num_finishes = 0;
   bool sink_destroyed = false;
@@ -53,6 +55,10 @@ struct SimRequest {
   bool finished() const { return num_finishes > 0; }
   int64_t num_received() const;
   bool some_choice_ended() const;
+  // Has some of the scores that it waits for, and not all.
+  bool is_being_scored() const {
+    return !scores.empty() && scores.size() < event.request.prompt.size() - 1;
+  }
   // Fixes the answers. The request is admitted now.
   void Admit(absl::Time now);
 };
@@ -69,6 +75,9 @@ class SimSink : public TokenSink {
   void OnFinish(const FinishInfo& info) override;
 
  private:
+  void TakeScore(const TokenEvent& event);
+  void TakeToken(const TokenEvent& event);
+
   SimRequest& request_;
   const Clock& clock_;
   Findings& findings_;

@@ -105,6 +105,7 @@ class Simulation : public ExecuteObserver {
   void CheckFinished();
   void CountEnd(const SimRequest& request);
   void CheckNothingOverdue();
+  void CheckScoresTold();
   void CheckStats();
   void CheckPages();
   void CheckPins();

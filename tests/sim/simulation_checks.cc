@@ -26,6 +26,7 @@ void Simulation::CheckAfterStep() {
   rules_.CheckRest(engine_->scheduler());
   CheckFinished();
   CheckNothingOverdue();
+  CheckScoresTold();
   CheckStats();
   CheckPages();
 }
@@ -83,6 +84,17 @@ void Simulation::CheckNothingOverdue() {
     findings_.Require(clock_.Now() < drain_deadline_, "drained, and still here");
     findings_.Require(request.taken && engine_->scheduler().Find(request.id) != nullptr,
                       "without an end, and not in the scheduler");
+  }
+}
+
+// What the scheduler holds for scored is what the client was told.
+void Simulation::CheckScoresTold() {
+  for (const auto& [id, group] : engine_->scheduler().groups()) {
+    const auto told = static_cast<int32_t>(requests_.at(id.value)->scores.size());
+    for (const Sequence& sequence : group.sequences) {
+      findings_.Require(sequence.num_scored == (sequence.choice == 0 ? told : 0),
+                        "scored is not what was told");
+    }
   }
 }
 
@@ -183,7 +195,7 @@ void Simulation::CheckAlone() {
     const SoloResult alone = RunAlone(scenario_.options, request.event.request, pin, request.model);
     solo_steps.push_back(std::max<int64_t>(alone.steps, 1));
     if (!request.info.status.ok()) continue;
-    if (!alone.status.ok() || alone.tokens != request.tokens) {
+    if (!alone.status.ok() || alone.tokens != request.tokens || alone.scores != request.scores) {
       findings_.Add("request #" + std::to_string(request.event.id) +
                     " alone answers otherwise: " + alone.status.ToString());
     }

@@ -221,6 +221,8 @@ bool Simulation::IsIn(AbortState state, const SimRequest& request) const {
       return any([](const Sequence& s) { return s.finished; });
     case AbortState::kReplacing:
       return replacing_;
+    case AbortState::kScoring:
+      return request.is_being_scored();
     default:
       return false;
   }

@@ -17,7 +17,11 @@ class SoloSink : public TokenSink {
   SoloSink(SoloResult& result, bool& done) : result_(result), done_(done) {}
   void OnTokens(std::vector<TokenEvent> events) override {
     for (const TokenEvent& event : events) {
-      result_.tokens[static_cast<size_t>(event.choice)].push_back(event.token.token);
+      if (event.of_prompt) {
+        result_.scores.push_back(event.token.logprob);
+      } else {
+        result_.tokens[static_cast<size_t>(event.choice)].push_back(event.token.token);
+      }
     }
   }
   void OnFinish(const FinishInfo& info) override {

@@ -13,6 +13,7 @@ namespace intactkv::sim {
 struct SoloResult {
   absl::Status status;
   std::vector<std::vector<TokenId>> tokens;  // by choice
+  std::vector<float> scores;                 // of the prompt
   int64_t steps = 0;
 };
 

@@ -1,5 +1,6 @@
 # Half of a file's compile time is the same headers again: one precompiled set for the sources, one (with GoogleTest) for the
-# tests. A set holds for one set of flags, so files with their own (the microkernels) go without.
+# tests. A set holds for one set of flags, so files with their own (the microkernels) and targets
+# with their own (INTACTKV_OWN_FLAGS) go without.
 function(intactkv_precompiled name)
   file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc "")
   add_library(${name} OBJECT ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc)
@@ -13,7 +14,8 @@ function(intactkv_use_precompiled directory set)
   get_property(targets DIRECTORY ${directory} PROPERTY BUILDSYSTEM_TARGETS)
   foreach(target IN LISTS targets)
     get_target_property(type ${target} TYPE)
-    if(type MATCHES "^(STATIC_LIBRARY|EXECUTABLE)$")
+    get_target_property(own_flags ${target} INTACTKV_OWN_FLAGS)
+    if(NOT own_flags AND type MATCHES "^(STATIC_LIBRARY|EXECUTABLE)$")
       target_precompile_headers(${target} REUSE_FROM ${set})
     endif()
   endforeach()

@@ -118,7 +118,7 @@ std::vector<double> Flat(const Matrix& x) {
   return out;
 }
 
-// Adds one layer's attention and MLP to x; notes its keys and values.
+// Adds one layer's attention and MLP to x; notes its queries, keys and values.
 void RunLayer(const GgufFile& file, const ModelConfig& config, int layer, Matrix* x,
               ReferenceRun* run) {
   const auto weight = [&](const char* name) { return Values(file, LayerTensorName(layer, name)); };
@@ -136,6 +136,7 @@ void RunLayer(const GgufFile& file, const ModelConfig& config, int layer, Matrix
   }
   Rope(config, &q);
   Rope(config, &k);
+  run->queries.push_back(Flat(q));
   run->keys.push_back(Flat(k));
   run->values.push_back(Flat(v));
   Matrix attended(x->size(), std::vector<double>(q[0].size()));

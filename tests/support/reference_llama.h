@@ -17,10 +17,11 @@ namespace intactkv::test {
 std::vector<double> ReferenceLogits(const GgufFile& file, const ModelConfig& config,
                                     std::span<const int32_t> tokens);
 
-// Also the keys (after RoPE) and values of every layer: [layers][tokens][kv_heads * head_dim].
+// Also the queries and keys (both after RoPE) and values of every layer: [layers][tokens][heads *
+// head_dim].
 struct ReferenceRun {
   std::vector<double> logits;
-  std::vector<std::vector<double>> keys, values;
+  std::vector<std::vector<double>> queries, keys, values;
 };
 ReferenceRun RunReference(const GgufFile& file, const ModelConfig& config,
                           std::span<const int32_t> tokens);

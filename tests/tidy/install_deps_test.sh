@@ -16,7 +16,7 @@ list debian 12 | grep -x libboost-json1.81-dev >/dev/null || fail "Debian 12 has
 list debian 13 | grep -x libboost-json1.83-dev >/dev/null || fail "Debian 13 has Boost 1.83"
 list ubuntu 24.04 | grep -x libboost-url1.83-dev >/dev/null || fail "Ubuntu 24.04 has Boost 1.83"
 [ "$(list debian 13 | grep -c clang)" = 0 ] || fail "clang comes only with --dev"
-list debian 13 --ci | grep -x clang-tidy-19 >/dev/null || fail "--ci brings clang-tidy"
+list debian 13 --ci | grep -x clang-format-19 >/dev/null || fail "--ci brings clang-format"
 
 status=0
 list fedora 41 >"$folder/out" 2>"$folder/err" || status=$?

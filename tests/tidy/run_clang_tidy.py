@@ -1,9 +1,11 @@
-"""Runs clang-tidy-19 over the sources of a build tree's compile_commands.json, two at a time.
+"""Runs clang-tidy over the sources of a build tree's compile_commands.json, as many at a time as there are cores.
 
     python3 tests/tidy/run_clang_tidy.py BUILD_DIR [PATH-PART...]
 
-Generated files are left out; precompiled headers are, too, so that a missing #include is found. What passed is remembered under the cache directory by a hash of all that clang-tidy reads
-(the preprocessed text with its comments, the options, the checks), so a second run looks only at what changed.
+Installs the pinned clang-tidy of requirements.txt into build/clang-tidy first. Generated files are left out; precompiled
+headers are, too, so that a missing #include is found. What passed is remembered under the cache directory by a hash of all
+that clang-tidy reads (its version, the preprocessed text with its comments, the options, the checks), so a second run looks
+only at what changed.
 """
 
 import concurrent.futures
@@ -16,8 +18,20 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TIDY = "clang-tidy-19"
+REQUIREMENTS = pathlib.Path(__file__).with_name("requirements.txt")
+VENV = ROOT / "build" / "clang-tidy"
+TIDY = VENV / "bin" / "clang-tidy"
 CHECKED = ("engine/", "kernels/", "server/")
+
+
+def install():
+    """The pinned clang-tidy in VENV; quick when it is already there."""
+    stamp = VENV / ".requirements"
+    if stamp.is_file() and stamp.read_bytes() == REQUIREMENTS.read_bytes():
+        return
+    subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
+    subprocess.run([VENV / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS], check=True)
+    stamp.write_bytes(REQUIREMENTS.read_bytes())
 
 
 def arguments(command):
@@ -47,7 +61,7 @@ def key_of(name, command, directory):
     text = subprocess.run([*command, "-E", "-C", "-P"], cwd=directory, capture_output=True)
     if text.returncode != 0:
         return None
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes())
     for folder in (ROOT / name).parents:
         if folder.is_relative_to(ROOT) and (folder / ".clang-tidy").is_file():
             digest.update((folder / ".clang-tidy").read_bytes())
@@ -70,6 +84,7 @@ def check(cache, source):
 
 
 def main():
+    install()
     build_dir = pathlib.Path(sys.argv[1]).resolve()
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "intactkv" / "clang-tidy"
     cache.mkdir(parents=True, exist_ok=True)

@@ -258,13 +258,13 @@ void LinearInt(const IntLinearArgs& a) {
 }
 
 template <size_t... kIndex>
-constexpr LinearKernels MakeKernels(std::index_sequence<kIndex...>) {
+constexpr LinearKernels MakeKernels(std::index_sequence<kIndex...>) noexcept {
   return {"avx2", LinearF32, {LinearInt<kCodeFormats[kIndex]>...}};
 }
 
 }  // namespace
 
-extern const LinearKernels kAvx2LinearKernels =
+extern constinit const LinearKernels kAvx2LinearKernels =
     MakeKernels(std::make_index_sequence<kNumCodeFormats>());
 
 }  // namespace intactkv

@@ -197,13 +197,13 @@ void LinearInt(const IntLinearArgs& a) {
 }
 
 template <size_t... kIndex>
-constexpr LinearKernels MakeKernels(std::index_sequence<kIndex...>) {
+constexpr LinearKernels MakeKernels(std::index_sequence<kIndex...>) noexcept {
   return {"avx512vnni", LinearF32, {LinearInt<kCodeFormats[kIndex]>...}};
 }
 
 }  // namespace
 
-extern const LinearKernels kAvx512LinearKernels =
+extern constinit const LinearKernels kAvx512LinearKernels =
     MakeKernels(std::make_index_sequence<kNumCodeFormats>());
 
 }  // namespace intactkv

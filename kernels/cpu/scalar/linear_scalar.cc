@@ -110,12 +110,13 @@ void LinearInt(const IntLinearArgs& a) {
 }
 
 template <size_t... kIndex>
-constexpr LinearKernels MakeKernels(std::index_sequence<kIndex...>) {
+constexpr LinearKernels MakeKernels(std::index_sequence<kIndex...>) noexcept {
   return {"scalar", LinearF32, {LinearInt<kCodeFormats[kIndex]>...}};
 }
 
 }  // namespace
 
-const LinearKernels kScalarLinearKernels = MakeKernels(std::make_index_sequence<kNumCodeFormats>());
+constinit const LinearKernels kScalarLinearKernels =
+    MakeKernels(std::make_index_sequence<kNumCodeFormats>());
 
 }  // namespace intactkv

@@ -35,6 +35,21 @@ std::vector<float> GaussianTable() {
   return out;
 }
 
+// Element `index` of row `position`.
+float At(const std::vector<float>& rows, size_t width, int position, int index) {
+  return rows.at(static_cast<size_t>(position) * width + static_cast<size_t>(index));
+}
+
+// NaN if any is.
+double Largest(const std::vector<double>& errors) {
+  double out = 0;
+  for (const double error : errors) {
+    if (std::isnan(error)) return error;
+    out = std::max(out, error);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::vector<Isa> HostIsas() {
@@ -71,8 +86,7 @@ AttentionRig::AttentionRig(const RigOptions& options) : options_(options) {
     sequences_.push_back({.pinned_tokens = options.pinned_tokens[static_cast<size_t>(i)],
                           .seed = 1000 + static_cast<uint64_t>(i)});
   }
-  const size_t kv_dim = static_cast<size_t>(options.kv_heads * options.head_dim);
-  k_.resize(static_cast<size_t>(options.max_rows) * kv_dim);
+  k_.resize(static_cast<size_t>(options.max_rows) * kv_dim());
   v_.resize(k_.size());
   q_.resize(k_.size() * static_cast<size_t>(options.group));
   out_.resize(q_.size());
@@ -87,6 +101,9 @@ float AttentionRig::Value(uint64_t seed, int layer, int position, int index) con
 }
 
 float AttentionRig::KeyOf(const Sequence& sequence, int layer, int position, int index) const {
+  if (options_.recorded != nullptr) {
+    return sequence.k_factor * At(options_.recorded->k, kv_dim(), position, index);
+  }
   const float x = sequence.k_factor * Value(sequence.seed, layer, position, index);
   if (!options_.strong_channels) return x;
   if (index % 16 == 3) return x + 40.0f;
@@ -94,8 +111,19 @@ float AttentionRig::KeyOf(const Sequence& sequence, int layer, int position, int
 }
 
 float AttentionRig::ValueOf(const Sequence& sequence, int layer, int position, int index) const {
+  if (options_.recorded != nullptr) {
+    return sequence.v_factor * At(options_.recorded->v, kv_dim(), position, index);
+  }
   const float x = sequence.v_factor * Value(sequence.seed, layer, position, index + (1 << 18));
   return options_.strong_channels && index % 16 == 5 ? 6.0f * x : x;
+}
+
+float AttentionRig::QueryOf(const Sequence& sequence, int layer, int position, int index) const {
+  if (options_.recorded != nullptr) {
+    return query_factor_ * At(options_.recorded->q, q_dim(), position, index);
+  }
+  return query_factor_ * options_.query_std *
+         Value(sequence.seed, layer, position, index + (1 << 19));
 }
 
 // Writes the longest prefix that any sequence uses; what lies behind it stays NaN.
@@ -131,16 +159,13 @@ void AttentionRig::FillPinned() {
 }
 
 void AttentionRig::FillRow(const Sequence& sequence, int layer, int position, size_t row) {
-  const size_t kv_dim = static_cast<size_t>(options_.kv_heads * options_.head_dim);
-  const size_t q_dim = kv_dim * static_cast<size_t>(options_.group);
-  for (size_t i = 0; i < kv_dim; ++i) {
+  for (size_t i = 0; i < kv_dim(); ++i) {
     const int index = static_cast<int>(i);
-    k_[row * kv_dim + i] = KeyOf(sequence, layer, position, index);
-    v_[row * kv_dim + i] = ValueOf(sequence, layer, position, index);
+    k_[row * kv_dim() + i] = KeyOf(sequence, layer, position, index);
+    v_[row * kv_dim() + i] = ValueOf(sequence, layer, position, index);
   }
-  for (size_t i = 0; i < q_dim; ++i) {
-    q_[row * q_dim + i] = query_factor_ * options_.query_std *
-                          Value(sequence.seed, layer, position, static_cast<int>(i) + (1 << 19));
+  for (size_t i = 0; i < q_dim(); ++i) {
+    q_[row * q_dim() + i] = QueryOf(sequence, layer, position, static_cast<int>(i));
   }
 }
 
@@ -193,13 +218,12 @@ void AttentionRig::Step(const std::vector<Part>& parts) {
     attention_->Append(layer, k_.data(), v_.data());
     attention_->Attend(layer, q_.data(), out_.data());
   }
-  const size_t q_dim = static_cast<size_t>(context_.shape.num_q_heads * options_.head_dim);
   for (size_t i = 0; i < parts.size(); ++i) {
     Sequence& s = sequences_[static_cast<size_t>(parts[i].sequence)];
     for (int row = 0; row < parts[i].num_rows; ++row) {
       const float* from =
-          out_.data() + static_cast<size_t>(batch.sequences[i].first_row + row) * q_dim;
-      s.outputs.emplace_back(from, from + q_dim);
+          out_.data() + static_cast<size_t>(batch.sequences[i].first_row + row) * q_dim();
+      s.outputs.emplace_back(from, from + q_dim());
     }
     s.next += parts[i].num_rows;
   }
@@ -228,9 +252,8 @@ std::vector<float> AttentionRig::Peek(int sequence, int first, int num_rows) {
   CHECK(status.ok()) << status.ToString();
   attention_->Append(0, k_.data(), v_.data());
   attention_->Attend(0, q_.data(), out_.data());
-  const size_t q_dim = static_cast<size_t>(context_.shape.num_q_heads * options_.head_dim);
   return {out_.begin(),
-          out_.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(num_rows) * q_dim)};
+          out_.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(num_rows) * q_dim())};
 }
 
 std::span<const float> AttentionRig::Output(int sequence, int token) const {
@@ -283,14 +306,18 @@ AttentionRig::Heads AttentionRig::Readable(int sequence, int token) const {
   return heads;
 }
 
-double AttentionRig::Error(int sequence, int token) const {
+std::vector<double> AttentionRig::HeadErrors(int sequence, int token) const {
   const Sequence& s = sequences_[static_cast<size_t>(sequence)];
   const std::span<const float> out = Output(sequence, token);
-  return WorstError(std::vector<double>(out.begin(), out.end()),
-                    Expected(Readable(sequence, token), s, s.pinned_tokens + token));
+  return RelativeErrors(std::vector<double>(out.begin(), out.end()),
+                        Expected(Readable(sequence, token), s, s.pinned_tokens + token));
 }
 
-double AttentionRig::StorageError(int sequence, int token) const {
+double AttentionRig::Error(int sequence, int token) const {
+  return Largest(HeadErrors(sequence, token));
+}
+
+std::vector<double> AttentionRig::HeadStorageErrors(int sequence, int token) const {
   const Sequence& s = sequences_[static_cast<size_t>(sequence)];
   Heads original(static_cast<size_t>(options_.kv_heads));
   for (int head = 0; head < options_.kv_heads; ++head) {
@@ -298,8 +325,12 @@ double AttentionRig::StorageError(int sequence, int token) const {
   }
   AppendOriginal(s, 0, token + 1, original);
   const int position = s.pinned_tokens + token;
-  return WorstError(Expected(Readable(sequence, token), s, position),
-                    Expected(original, s, position));
+  return RelativeErrors(Expected(Readable(sequence, token), s, position),
+                        Expected(original, s, position));
+}
+
+double AttentionRig::StorageError(int sequence, int token) const {
+  return Largest(HeadStorageErrors(sequence, token));
 }
 
 double AttentionRig::PeekError(int sequence, int position, std::span<const float> row) const {
@@ -307,8 +338,9 @@ double AttentionRig::PeekError(int sequence, int position, std::span<const float
   for (int head = 0; head < options_.kv_heads; ++head) {
     AppendPinned(position + 1, head, heads[static_cast<size_t>(head)]);
   }
-  return WorstError(std::vector<double>(row.begin(), row.end()),
-                    Expected(heads, sequences_[static_cast<size_t>(sequence)], position));
+  return Largest(
+      RelativeErrors(std::vector<double>(row.begin(), row.end()),
+                     Expected(heads, sequences_[static_cast<size_t>(sequence)], position)));
 }
 
 std::vector<double> AttentionRig::Expected(const Heads& heads, const Sequence& sequence,
@@ -318,8 +350,7 @@ std::vector<double> AttentionRig::Expected(const Heads& heads, const Sequence& s
   for (int head = 0; head < context_.shape.num_q_heads; ++head) {
     std::vector<float> q(dim);
     for (size_t d = 0; d < dim; ++d) {
-      const int index = head * options_.head_dim + static_cast<int>(d) + (1 << 19);
-      q[d] = query_factor_ * options_.query_std * Value(sequence.seed, 0, position, index);
+      q[d] = QueryOf(sequence, 0, position, head * options_.head_dim + static_cast<int>(d));
     }
     const std::vector<double> row =
         RefAttention(q, static_cast<double>(context_.shape.attention_scale),
@@ -329,9 +360,10 @@ std::vector<double> AttentionRig::Expected(const Heads& heads, const Sequence& s
   return out;
 }
 
-double AttentionRig::WorstError(std::span<const double> got, std::span<const double> want) const {
+std::vector<double> AttentionRig::RelativeErrors(std::span<const double> got,
+                                                 std::span<const double> want) const {
   const size_t dim = static_cast<size_t>(options_.head_dim);
-  double worst = 0;
+  std::vector<double> out;
   for (size_t first = 0; first < want.size(); first += dim) {
     double error = 0;
     double norm = 0;
@@ -339,11 +371,9 @@ double AttentionRig::WorstError(std::span<const double> got, std::span<const dou
       error += (got[i] - want[i]) * (got[i] - want[i]);
       norm += want[i] * want[i];
     }
-    const double relative = std::sqrt(error / norm);
-    if (std::isnan(relative)) return relative;
-    worst = std::max(worst, relative);
+    out.push_back(std::sqrt(error / norm));
   }
-  return worst;
+  return out;
 }
 
 void AttentionRig::ScaleKv(int sequence, float k_factor, float v_factor) {

@@ -1,4 +1,5 @@
-// Runs KvAttention over made-up sequences and keeps what it gave, for the attention tests.
+// Runs KvAttention over made-up or recorded sequences and keeps what it gave, for the attention
+// tests.
 #pragma once
 
 #include <memory>
@@ -10,6 +11,12 @@
 #include "kernels/ref/attention.h"
 
 namespace intactkv {
+
+// What one layer of a model gave to attention: rows of [heads * head_dim], by position; q and k
+// after RoPE.
+struct RecordedRows {
+  std::vector<float> q, k, v;
+};
 
 struct RigOptions {
   Isa isa = Isa::kScalar;
@@ -26,6 +33,8 @@ struct RigOptions {
   // Some channels of K are large and constant, some of K and V many times as strong as the others.
   bool strong_channels = false;
   float query_std = 1.4f;  // with K of standard deviation 1 and scale 1/sqrt(D): that of the scores
+  // Taken instead of made-up rows, by every layer of every sequence. Not owned.
+  const RecordedRows* recorded = nullptr;
 };
 
 // Instruction sets that this machine can run.
@@ -51,9 +60,11 @@ class AttentionRig {
   // [query heads * head_dim] of private token i; layer 0.
   std::span<const float> Output(int sequence, int token) const;
   int num_tokens(int sequence) const;
-  // Largest relative L2 error over the query heads of that row against double precision.
-  double Error(int sequence, int token) const;
+  // Relative L2 error of each query head of that row against double precision.
+  std::vector<double> HeadErrors(int sequence, int token) const;
+  double Error(int sequence, int token) const;  // the largest of them
   // The same between stored pages and what they were made from, both in double precision.
+  std::vector<double> HeadStorageErrors(int sequence, int token) const;
   double StorageError(int sequence, int token) const;
   double PeekError(int sequence, int position, std::span<const float> row) const;
 
@@ -75,6 +86,8 @@ class AttentionRig {
     float k_factor = 1.0f, v_factor = 1.0f;
     std::vector<std::vector<float>> outputs = {};
   };
+  size_t kv_dim() const { return static_cast<size_t>(options_.kv_heads * options_.head_dim); }
+  size_t q_dim() const { return kv_dim() * static_cast<size_t>(options_.group); }
   void FillPinned();
   void FillRow(const Sequence& sequence, int layer, int position, size_t row);
   void AddSequence(Batch& batch, const Part& part, std::vector<PageEntry>& stored) const;
@@ -83,13 +96,15 @@ class AttentionRig {
   // What the row of private token `token` reads, in double precision.
   Heads Readable(int sequence, int token) const;
   std::vector<double> Expected(const Heads& heads, const Sequence& sequence, int position) const;
-  double WorstError(std::span<const double> got, std::span<const double> want) const;
+  std::vector<double> RelativeErrors(std::span<const double> got,
+                                     std::span<const double> want) const;
   void AppendOriginal(const Sequence& s, int first, int end, Heads& out) const;
   void AppendPinned(int tokens, int head, RefKv& out) const;
   float Value(uint64_t seed, int layer, int position, int index) const;
-  // Element `index` of all heads' K or V.
+  // Element `index` of all heads' K, V or q.
   float KeyOf(const Sequence& sequence, int layer, int position, int index) const;
   float ValueOf(const Sequence& sequence, int layer, int position, int index) const;
+  float QueryOf(const Sequence& sequence, int layer, int position, int index) const;
 
   RigOptions options_;
   ContextOptions context_;

@@ -52,7 +52,9 @@ TEST_F(KvAttentionCreateTest, RefusesOtherShapesAndFormats) {
     EXPECT_EQ(Code(), code);
     options_ = before;
   };
-  fails([&] { options_.shape.head_dim = 48; }, absl::StatusCode::kUnimplemented);
+  for (const int head_dim : {48, 80, 112}) {
+    fails([&] { options_.shape.head_dim = head_dim; }, absl::StatusCode::kUnimplemented);
+  }
   fails([&] { options_.shape.head_dim = 288; }, absl::StatusCode::kUnimplemented);
   fails([&] { options_.shape.head_dim = 128; }, absl::StatusCode::kInvalidArgument);
   fails([&] { options_.shape.num_layers = 3; }, absl::StatusCode::kInvalidArgument);

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <string>
+#include <tuple>
 #include <vector>
 
 #include "engine/base/rng.h"
@@ -46,60 +48,148 @@ TEST(PageQuantizerTest, NoValueIsClippedAndTheErrorIsHalfAStep) {
   }
 }
 
-// The largest error that `format` allows for element i of one side, canonical.
-double BoundOf(SideFormat format, KvSide side, int head_dim, std::span<const std::byte> canonical,
-               size_t i, double value) {
-  const double slack = std::abs(value) * 0x1p-22;
-  if (format == SideFormat::kF32) return 0;
-  if (format == SideFormat::kF16) return std::max(std::abs(value) * 0x1p-11, 0x1p-25);
-  if (format == SideFormat::kBF16) return std::abs(value) * 0x1p-8;
-  const size_t dims = static_cast<size_t>(head_dim);
-  const size_t group = side == KvSide::kK ? i % dims : i / dims;
+// One side of a promoted slice, in canonical form.
+struct Side {
+  SideFormat format;
+  KvSide side;
+  size_t dims;
+  std::span<const std::byte> canonical;
+};
+
+// The largest error that the format allows for element i: half a step, of the codes or of the
+// floats, and what rounding in fp32 adds.
+double BoundOf(const Side& side, size_t i, double value) {
+  if (side.format == SideFormat::kF32) return 0;
+  if (side.format == SideFormat::kF16) return std::max(std::abs(value) * 0x1p-11, 0x1p-25);
+  if (side.format == SideFormat::kBF16) return std::max(std::abs(value) * 0x1p-8, 0x1p-134);
+  const size_t group = side.side == KvSide::kK ? i % side.dims : i / side.dims;
   uint16_t scale;
-  std::memcpy(&scale, canonical.data() + kPageTokens * dims + 2 * group, sizeof(scale));
+  std::memcpy(&scale, side.canonical.data() + kPageTokens * side.dims + 2 * group, sizeof(scale));
   const double s = static_cast<double>(HalfToFloat(scale));
-  return s / 2 + slack + s * 255 * 0x1p-22;
+  return s / 2 + std::abs(value) * 0x1p-22 + s * 255 * 0x1p-22;
 }
 
-// P34: whatever the head size and the values.
-TEST(PageQuantizerTest, EveryFormatKeepsItsBoundInEveryHeadSize) {
-  for (const KvFormat to : {kKvF32, kKvF16, kKvBF16, kKvI8C, kKvK8V4, kKvI4C}) {
-    for (int head_dim = 32; head_dim <= 256; head_dim += 32) {
-      Rng rng(static_cast<uint64_t>(head_dim));
-      const size_t elements = static_cast<size_t>(kPageTokens * head_dim);
-      std::vector<float> values(2 * elements);
-      for (size_t i = 0; i < values.size(); ++i) {
-        values[i] = static_cast<float>(rng.Unit() * 4 - 2);
-        if (i % 97 == 0) values[i] *= 300.0f;                              // outliers
-        if (i % static_cast<size_t>(head_dim) == 5) values[i] = 0.0f;      // a channel of zeros
-        if (i / static_cast<size_t>(head_dim) % 32 == 9) values[i] = 7.f;  // a constant token
-      }
-      values[1] = kMaxHalf;
-      values[2] = -kMaxHalf;
-      values[elements + 3] = 0x1p-24f;
-      std::vector<std::byte> f32(MakeSliceLayout(kKvF32, head_dim).bytes);
-      PackSlice(kKvF32, head_dim, std::as_bytes(std::span(values)), f32.data());
-      std::vector<std::byte> slice(MakeSliceLayout(to, head_dim).bytes);
-      const QuantizeHealth health = PromoteSlice({f32.data(), head_dim, to}, slice.data());
-      EXPECT_TRUE(!health.non_finite && health.num_clamped == 0);
-      std::vector<std::byte> canonical(CanonicalSliceBytes(to, head_dim));
-      UnpackSlice(to, head_dim, slice.data(), canonical);
-      RefKv kv;
-      RefAppendSlice(to, head_dim, canonical, kPageTokens, kv);
-      const std::span<const std::byte> k_side(canonical);
-      const std::span<const std::byte> v_side =
-          k_side.subspan(CanonicalSideBytes(to.k, KvSide::kK, head_dim));
-      for (size_t i = 0; i < elements; ++i) {
-        const double k = static_cast<double>(values[i]);
-        const double v = static_cast<double>(values[elements + i]);
-        ASSERT_LE(std::abs(kv.k[i] - k), BoundOf(to.k, KvSide::kK, head_dim, k_side, i, k))
-            << KvFormatName(to) << " d" << head_dim << " K " << i;
-        ASSERT_LE(std::abs(kv.v[i] - v), BoundOf(to.v, KvSide::kV, head_dim, v_side, i, v))
-            << KvFormatName(to) << " d" << head_dim << " V " << i;
-      }
+enum class Input { kMixed, kZeros, kLargest, kSubnormal, kOneOutlier };
+
+// The largest finite value that `format` takes without clamping.
+float LargestOf(KvFormat format) {
+  if (format == kKvF32) return std::numeric_limits<float>::max();
+  return format == kKvBF16 ? kMaxBfloat16 : kMaxHalf;
+}
+
+// Outliers, a channel of zeros and a constant token among random values.
+float MixedValue(Rng& rng, size_t i, size_t dims) {
+  if (i / dims % kPageTokens == 9) return 7.0f;
+  if (i % dims == 5) return 0.0f;
+  const float x = static_cast<float>(rng.Unit() * 4 - 2);
+  return i % 97 == 0 ? 300.0f * x : x;
+}
+
+// K, then V, of [32][head_dim].
+std::vector<float> MakeValues(Input input, KvFormat to, int head_dim) {
+  Rng rng(static_cast<uint64_t>(head_dim));
+  const size_t dims = static_cast<size_t>(head_dim);
+  const size_t side = kPageTokens * dims;
+  std::vector<float> out(2 * side);
+  for (size_t i = 0; i < out.size(); ++i) {
+    // Both signs in each channel and in each token.
+    const float sign = (i / dims + i) % 2 == 0 ? 1.0f : -1.0f;
+    if (input == Input::kMixed) out[i] = MixedValue(rng, i, dims);
+    if (input == Input::kZeros) out[i] = 0.0f * sign;
+    if (input == Input::kLargest) out[i] = sign * LargestOf(to);
+    if (input == Input::kSubnormal) {
+      // Down to the least of fp32, up to the largest below fp16's least normal one.
+      const int exponent = static_cast<int>(rng.Below(135)) - 149;
+      out[i] = sign * std::ldexp(1.0f + static_cast<float>(rng.Unit()) / 2, exponent);
+    }
+    if (input == Input::kOneOutlier) out[i] = static_cast<float>(rng.Unit() * 2 - 1);
+  }
+  if (input == Input::kOneOutlier) out[side / 2 + 7] = -60000.0f;
+  if (input == Input::kOneOutlier) out[side + side / 2 + 7] = 60000.0f;
+  return out;
+}
+
+class EveryPage : public testing::TestWithParam<std::tuple<KvFormat, int>> {
+ protected:
+  EveryPage()
+      : to_(std::get<0>(GetParam())),
+        head_dim_(std::get<1>(GetParam())),
+        slice_(MakeSliceLayout(to_, head_dim_).bytes),
+        canonical_(CanonicalSliceBytes(to_, head_dim_)) {}
+  QuantizeHealth Promote(const std::vector<float>& values) {
+    std::vector<std::byte> f32(MakeSliceLayout(kKvF32, head_dim_).bytes);
+    PackSlice(kKvF32, head_dim_, std::as_bytes(std::span(values)), f32.data());
+    const QuantizeHealth health = PromoteSlice({f32.data(), head_dim_, to_}, slice_.data());
+    UnpackSlice(to_, head_dim_, slice_.data(), canonical_);
+    return health;
+  }
+  RefKv Decoded() const {
+    RefKv kv;
+    RefAppendSlice(to_, head_dim_, canonical_, kPageTokens, kv);
+    return kv;
+  }
+  void ExpectWithinBound(const std::vector<float>& values) const {
+    const RefKv kv = Decoded();
+    const size_t dims = static_cast<size_t>(head_dim_);
+    const std::span<const std::byte> all(canonical_);
+    const Side k_side = {to_.k, KvSide::kK, dims, all};
+    const Side v_side = {to_.v, KvSide::kV, dims,
+                         all.subspan(CanonicalSideBytes(to_.k, KvSide::kK, head_dim_))};
+    for (size_t i = 0; i < kv.k.size(); ++i) {
+      const double k = static_cast<double>(values[i]);
+      const double v = static_cast<double>(values[kv.k.size() + i]);
+      ASSERT_LE(std::abs(kv.k[i] - k), BoundOf(k_side, i, k)) << i;
+      ASSERT_LE(std::abs(kv.v[i] - v), BoundOf(v_side, i, v)) << i;
+    }
+  }
+
+  const KvFormat to_;
+  const int head_dim_;
+  std::vector<std::byte> slice_, canonical_;
+};
+
+// P34: whatever the head size, the format and the values.
+TEST_P(EveryPage, KeepsItsBoundAndItsBits) {
+  for (const Input input :
+       {Input::kMixed, Input::kZeros, Input::kLargest, Input::kSubnormal, Input::kOneOutlier}) {
+    SCOPED_TRACE(static_cast<int>(input));
+    const std::vector<float> values = MakeValues(input, to_, head_dim_);
+    const QuantizeHealth health = Promote(values);
+    EXPECT_FALSE(health.non_finite);
+    EXPECT_EQ(health.num_clamped, 0);
+    ExpectWithinBound(values);
+    if (input == Input::kZeros) {
+      EXPECT_EQ(Decoded().k, std::vector<double>(values.size() / 2));
+      EXPECT_EQ(Decoded().v, std::vector<double>(values.size() / 2));
+    }
+    std::vector<std::byte> again(slice_.size());
+    PackSlice(to_, head_dim_, canonical_, again.data());
+    EXPECT_EQ(again, slice_);
+  }
+}
+
+// Wherever the one bad value lies.
+TEST_P(EveryPage, FlagsWhatIsNotFinite) {
+  const std::vector<float> good = MakeValues(Input::kMixed, to_, head_dim_);
+  const size_t side = good.size() / 2;
+  for (const size_t at : {size_t{0}, side / 2 + 3, side - 1, side, side + 35, 2 * side - 1}) {
+    for (const float bad : {std::nanf(""), -std::nanf(""), kInfinity, -kInfinity}) {
+      std::vector<float> values = good;
+      values[at] = bad;
+      EXPECT_TRUE(Promote(values).non_finite) << at << " " << bad;
     }
   }
 }
+
+// Head sizes between the multiples of 32 (80 and 112) have no layout: KvAttention refuses them.
+INSTANTIATE_TEST_SUITE_P(PageQuantizerTest, EveryPage,
+                         testing::Combine(testing::Values(kKvF32, kKvF16, kKvBF16, kKvI8C, kKvK8V4,
+                                                          kKvI4C),
+                                          testing::Values(32, 64, 96, 128, 160, 192, 224, 256)),
+                         [](const auto& info) {
+                           return std::string(KvFormatName(std::get<0>(info.param))) + "_d" +
+                                  std::to_string(std::get<1>(info.param));
+                         });
 
 TEST(PageQuantizerTest, ScaleIsTheSmallestThatReachesTheMaximum) {
   const float x[4] = {-1.0f, 0.0f, 0.5f, 2.0f};
@@ -236,17 +326,6 @@ TEST_F(PromoteTest, Bfloat16ClampsWhatWouldRoundToInfinity) {
   EXPECT_EQ(Half(out, (1 * kDim + 2) * 2), 0x7f7fu);
   EXPECT_EQ(Half(out, (3 * kDim + 4) * 2), 0x7f7fu);
   EXPECT_EQ(Half(out, (kPageTokens * kDim + 5 * kDim + 6) * 2), 0xff7fu);
-}
-
-TEST_F(PromoteTest, FlagsNonFiniteValues) {
-  for (const float bad : {kInfinity, -kInfinity, std::nanf("")}) {
-    V(31, 63) = bad;
-    for (const KvFormat to : {kKvF32, kKvF16, kKvBF16, kKvI8C, kKvK8V4, kKvI4C}) {
-      Promote(to);
-      EXPECT_TRUE(health_.non_finite) << KvFormatName(to);
-      EXPECT_EQ(health_.num_clamped, 0);
-    }
-  }
 }
 
 TEST_F(PromoteTest, AnUnfinishedPageGetsAZeroTailAndItsGarbageIsNotRead) {
