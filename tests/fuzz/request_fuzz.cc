@@ -21,9 +21,10 @@ void CheckError(const intactkv::RequestError& error) {
   CHECK(error.param.size() < 400);
 }
 
-void CheckRequest(const intactkv::ValidatedRequest& request) {
+void CheckRequest(const intactkv::ValidatedRequest& request, Endpoint endpoint) {
   CHECK(request->n >= 1 && request->n <= intactkv::kMaxChoices);
-  CHECK(!request->max_tokens.has_value() || *request->max_tokens >= 1);
+  CHECK(!request->max_tokens.has_value() || *request->max_tokens >= (request->echo ? 0 : 1));
+  CHECK(!request->echo || endpoint == Endpoint::kCompletions);
   CHECK(request->min_tokens >= 0);
   CHECK(request->sampling.temperature >= 0 &&
         static_cast<double>(request->sampling.temperature) <= intactkv::kMaxTemperature);
@@ -48,7 +49,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     const auto request = intactkv::ValidateRequest(std::move(raw).value(), model);
     if (request.ok()) {
-      CheckRequest(*request);
+      CheckRequest(*request, endpoint);
     } else {
       CheckError(request.error());
     }
