@@ -3,7 +3,8 @@
 #
 #   bash scripts/long.sh [ctest arguments]
 #
-# Each fuzz target runs for INTACTKV_FUZZ_SECONDS (600 by default, 0 leaves them out), one per core at a time.
+# Each fuzz target runs for INTACTKV_FUZZ_SECONDS (600 by default, 0 leaves them out), one per core at a time;
+# INTACTKV_FUZZ_TARGETS names those that run (all).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -34,7 +35,8 @@ ctest --test-dir build/release -L '^long$' -j "$(nproc)" --output-on-failure --o
 } >"$log"
 fuzz_seconds=${INTACTKV_FUZZ_SECONDS:-600}
 if [ "$fuzz_seconds" != 0 ]; then
-  bash scripts/fuzz.sh --seconds "$fuzz_seconds" | tee -a "$log" || status=1
+  read -r -a targets <<<"${INTACTKV_FUZZ_TARGETS:-}"
+  bash scripts/fuzz.sh --seconds "$fuzz_seconds" "${targets[@]}" | tee -a "$log" || status=1
 fi
 counted=0
 python3 scripts/count_tests.py --each "$results" | tee -a "$log" || counted=$?
