@@ -25,14 +25,14 @@ struct Automatic {
 constexpr Automatic kAutomatic[] = {{"llama", kKvI8C}, {"qwen2", kKvI8C}, {"", kKvI8C}};
 
 constexpr KvMeasurement kMeasurements[] = {
-    {"llama", kKvBF16, 0.00001, 99.8, "SmolLM2-135M-Instruct"},
+    {"llama", kKvBF16, 0.00001, 99.7, "SmolLM2-135M-Instruct"},
     {"llama", kKvI8C, 0.00002, 99.7, "SmolLM2-135M-Instruct"},
-    {"llama", kKvK8V4, 0.00167, 97.9, "SmolLM2-135M-Instruct"},
-    {"llama", kKvI4C, 0.00644, 95.7, "SmolLM2-135M-Instruct"},
+    {"llama", kKvK8V4, 0.00168, 98.0, "SmolLM2-135M-Instruct"},
+    {"llama", kKvI4C, 0.00622, 95.7, "SmolLM2-135M-Instruct"},
     {"qwen2", kKvBF16, 0.00005, 99.7, "Qwen2.5-Coder-0.5B-Instruct"},
-    {"qwen2", kKvI8C, 0.00001, 99.7, "Qwen2.5-Coder-0.5B-Instruct"},
-    {"qwen2", kKvK8V4, 0.00124, 97.9, "Qwen2.5-Coder-0.5B-Instruct"},
-    {"qwen2", kKvI4C, 0.00439, 96.9, "Qwen2.5-Coder-0.5B-Instruct"},
+    {"qwen2", kKvI8C, 0.00001, 99.9, "Qwen2.5-Coder-0.5B-Instruct"},
+    {"qwen2", kKvK8V4, 0.00124, 98.5, "Qwen2.5-Coder-0.5B-Instruct"},
+    {"qwen2", kKvI4C, 0.00431, 96.8, "Qwen2.5-Coder-0.5B-Instruct"},
 };
 
 const KvMeasurement* Find(std::string_view architecture, KvFormat format) {
