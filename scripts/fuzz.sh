@@ -10,4 +10,5 @@ cd "$(dirname "$0")/.."
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 [ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
 cmake --build build/fuzz --target fuzzers >/dev/null
+export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19  # names and lines in a finding's stack
 exec python3 tests/fuzz/run_fuzzers.py build/fuzz/bin --jobs "$(nproc)" "$@"

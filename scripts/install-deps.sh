@@ -28,7 +28,7 @@ package_list() {
   echo libabsl-dev libssl-dev prometheus-cpp-dev libpcre2-dev libutf8proc-dev
   echo libgtest-dev libgmock-dev
   echo python3 python3-venv
-  if [ "$with_clang" = 1 ]; then echo clang-19 clang-format-19 libclang-rt-19-dev; fi
+  if [ "$with_clang" = 1 ]; then echo clang-19 clang-format-19 libclang-rt-19-dev llvm-19; fi
 }
 
 # Prints those of its arguments that are not installed.
