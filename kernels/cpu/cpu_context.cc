@@ -367,7 +367,8 @@ absl::StatusOr<std::unique_ptr<ComputeContext>> MakeCpuContext(const ContextOpti
   RETURN_IF_ERROR(CheckShape(options));
   RETURN_IF_ERROR(CheckMemory(options, pool->num_threads()));
   ASSIGN_OR_RETURN(std::unique_ptr<KvAttention> attention, KvAttention::Create(options, isa, pool));
-  return MakeCpuContext(options, isa, pool, std::move(attention));
+  return std::unique_ptr<ComputeContext>(
+      std::make_unique<CpuContext>(options, isa, pool, std::move(attention)));
 }
 
 absl::StatusOr<std::unique_ptr<ComputeContext>> MakeCpuContext(

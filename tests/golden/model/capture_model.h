@@ -27,8 +27,8 @@ struct ModelCapture {
 };
 
 // One step over all tokens without a pin; weights as stored (the file is a quantized one), pages
-// and activations in F32. Errors: those of
-// loading and executing; kInternal if the step met a value that is not finite.
+// and activations in F32. Errors: those of loading and executing; kInternal if the step met a value
+// that is not finite.
 absl::StatusOr<ModelCapture> CaptureModel(const CaptureOptions& options);
 
 }  // namespace intactkv::golden

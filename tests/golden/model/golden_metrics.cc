@@ -49,6 +49,13 @@ double CellKl(const ReferencePosition& reference, std::span<const float> logits,
 
 }  // namespace
 
+double LogSumExp(std::span<const float> logits) {
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(double{logit} - largest);
+  return largest + std::log(sum);
+}
+
 RowDistance CompareRow(std::span<const TokenId> fixed_ids, const ReferencePosition& reference,
                        std::span<const float> logits) {
   RowDistance row;
@@ -59,9 +66,7 @@ RowDistance CompareRow(std::span<const TokenId> fixed_ids, const ReferencePositi
   }
   const auto best = std::max_element(logits.begin(), logits.end());  // the first of equals
   row.argmax = TokenId(static_cast<int32_t>(best - logits.begin()));
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(double{logit} - double{*best});
-  const double logsumexp = double{*best} + std::log(sum);
+  const double logsumexp = LogSumExp(logits);
   const double scale = reference.max_abs_logit;
   row.logit = std::max(LargestDelta(reference.top_ids, reference.top_logits, logits),
                        LargestDelta(fixed_ids, reference.fixed_logits, logits)) /

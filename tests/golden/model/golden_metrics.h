@@ -8,6 +8,9 @@
 
 namespace intactkv::golden {
 
+// Of [vocab_size] finite logits, in double precision.
+double LogSumExp(std::span<const float> logits);
+
 // A row with any value that is not finite has finite == false, every distance infinite and
 // argmax -1.
 struct RowDistance {

@@ -5,18 +5,9 @@
 #include <cstdio>
 
 #include "engine/base/check.h"
+#include "tests/golden/model/golden_metrics.h"
 
 namespace intactkv::golden {
-namespace {
-
-double LogSumExp(std::span<const float> logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(double{logit} - largest);
-  return largest + std::log(sum);
-}
-
-}  // namespace
 
 void FormatCost::AddRow(std::span<const float> reference, std::span<const float> served,
                         TokenId next) {
